@@ -1,0 +1,51 @@
+/* What a probe may ask of a model, wherever it runs: the engine of this program, a server (later), a fake for tests. */
+#ifndef MODELS_BACKEND_H
+#define MODELS_BACKEND_H
+
+#include "models/session.h"
+
+typedef struct Backend Backend;
+
+typedef struct {
+    const char *name;
+    bool (*set_rope)(void *self, const RopeSpec *spec, int64_t n_ctx, Err *err);
+    bool (*encode)(const void *self, const char *text, size_t n, TokenList *out, Err *err);
+    void (*decode)(const void *self, const int32_t *ids, size_t n, bool at_start, Buf *out);
+    bool (*score)(void *self, const int32_t *tokens, int64_t n, const uint8_t *want,
+                  TokenScore *out, int64_t *first_nonfinite, Err *err);
+    bool (*generate)(void *self, const int32_t *tokens, int64_t n, int64_t n_new, int32_t *out,
+                     int64_t *n_out, Err *err);
+    void (*close)(void *self);
+} BackendOps;
+
+struct Backend {
+    const BackendOps *ops;
+    void *self;
+    int32_t bos_id; /* -1: none */
+    bool adds_bos;  /* whether prompts and windows start with BOS */
+    bool has_text;  /* false: no tokenizer, probes that need text are unsupported */
+    int vocab_size;
+    int64_t n_ctx_max; /* longest prompt it was opened for */
+};
+
+/* The engine on a loaded model; the model must outlive it. Errors: NOMEM. */
+bool backend_open_engine(Backend *backend, const Model *model, int64_t n_ctx_max,
+                         const SessionOptions *options, Err *err) MUST_USE;
+
+/* A deterministic pretend model for testing the harness: tokens are bytes, BOS is 256, the nll of a token is a hash of
+ * (setting, the token and its position) in 0 … 6, and a passkey is retrieved (argmax at each of its tokens, and by generate) as long as
+ * n is at most the effective reach n_ctx_orig * λ. Never stops, needs no file. */
+void backend_open_fake(Backend *backend, int64_t n_ctx_max);
+
+/* The calls; see session.h for score and generate. set_rope errors: USAGE. encode errors: UNSUPPORTED when has_text is false. */
+bool backend_set_rope(Backend *backend, const RopeSpec *spec, int64_t n_ctx, Err *err) MUST_USE;
+bool backend_encode(const Backend *backend, const char *text, size_t n, TokenList *out,
+                    Err *err) MUST_USE;
+void backend_decode(const Backend *backend, const int32_t *ids, size_t n, bool at_start, Buf *out);
+bool backend_score(Backend *backend, const int32_t *tokens, int64_t n, const uint8_t *want,
+                   TokenScore *out, int64_t *first_nonfinite, Err *err) MUST_USE;
+bool backend_generate(Backend *backend, const int32_t *tokens, int64_t n, int64_t n_new,
+                      int32_t *out, int64_t *n_out, Err *err) MUST_USE;
+void backend_close(Backend *backend);
+
+#endif

@@ -1,0 +1,2 @@
+# The layers each test and fuzz program may link, highest first.
+USES_test_base := base
