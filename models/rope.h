@@ -73,14 +73,21 @@ struct RopeMethod {
     const char *name;
     const char *help; /* one line */
     RopeClass class_;
-    const char *equivalent; /* name of the method that this one equals up to rounding, or NULL */
-    unsigned params;        /* bit (1 << RopeParam) for each parameter that it reads */
-    const char *source;     /* paper and equation */
+    const char *equivalent;  /* name of the method that this one equals up to rounding, or NULL */
+    unsigned params;         /* bit (1 << RopeParam) for each parameter that it reads */
+    RopeParam default_param; /* the one that is `auto` when the user sets none */
+    const char *source;      /* paper and equation */
     /* Whether a resolved spec's parameters are legal. Errors: USAGE. */
     bool (*check)(const RopeSpec *spec, Err *err);
     /* Fills table, which holds the plain angles and no changes, for a resolved and checked spec. */
     void (*init)(const RopeSpec *spec, int64_t n_ctx, RopeTable *table);
 };
+
+/* Writes θ_i = base^(-2i/d) for d/2 pairs. */
+void rope_plain_angles(double base, int n_rot, double *inv_freq);
+
+/* The number that a parameter of a resolved spec has at n_ctx (auto-each is worked out). */
+double rope_spec_value(const RopeSpec *spec, RopeParam param, int64_t n_ctx);
 
 /* All methods. Ends with a row whose name is NULL; the first is "none". */
 extern const RopeMethod rope_methods[];

@@ -1,2 +1,3 @@
 # The layers each test and fuzz program may link, highest first.
 USES_test_base := base
+USES_test_rope := models base
