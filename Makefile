@@ -21,7 +21,7 @@ OPT_asan    := -O1 -g3 -fno-omit-frame-pointer -fsanitize=address,undefined -fno
 OPT_cov     := -O0 -g3 --coverage
 # Contraction is stated, since the default depends on -std; NaN must stay visible, so never -ffast-math.
 MATH := -fno-math-errno -fno-trapping-math -ffp-contract=fast
-ALLC  = -std=c17 -D_DEFAULT_SOURCE $(WARN) $(OPT_$(VARIANT)) $(MATH) -march=$(ARCH) -fopenmp -fno-common -I. -MMD -MP \
+ALLC  = -std=c17 -D_DEFAULT_SOURCE -D_XOPEN_SOURCE=700 $(WARN) $(OPT_$(VARIANT)) $(MATH) -march=$(ARCH) -fopenmp -fno-common -I. -MMD -MP \
         $(PKG_CFLAGS) $(CFLAGS)
 LIBS  = $(PKG_LIBS) -lm -pthread $(LDLIBS)
 
