@@ -63,7 +63,7 @@ static bool check_ntk(const RopeSpec *spec, Err *err)
 {
     const RopeValue *lambda = &spec->param[ROPE_LAMBDA];
     const RopeValue *alpha = &spec->param[ROPE_ALPHA];
-    if (spec->n_rot <= 2)
+    if (spec->n_rot == 2)
         return err_set(err, ERR_INPUT,
                        "ntk: a rotary width of %d has one pair, whose angle no base changes",
                        spec->n_rot);

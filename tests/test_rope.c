@@ -318,9 +318,12 @@ static void test_resolve_refuses_what_cannot_be_rotated(void **state)
         {"ntk",                  {.n_rot = 64, .theta = 1e4, .n_ctx_orig = 512},      ERR_USAGE, "target length" },
     };
     for (size_t i = 0; i < COUNT_OF(bad); i++) {
-        RopeSpec spec = bad[i].spec;
+        RopeSpec spec = {0};
         Err err;
         assert_ok(rope_spec_parse(bad[i].text, &spec, &err), &err);
+        spec.n_rot = bad[i].spec.n_rot;
+        spec.theta = bad[i].spec.theta;
+        spec.n_ctx_orig = bad[i].spec.n_ctx_orig;
         assert_err(rope_spec_resolve(&spec, 0, &err), &err, bad[i].code, bad[i].part);
     }
 }
