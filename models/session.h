@@ -18,9 +18,9 @@ typedef struct Session Session;
 
 /* How one token was predicted. */
 typedef struct {
-    double nll; /* nats; NaN when the model's numbers were not finite there */
-    int32_t
-        rank; /* number of vocabulary entries that were likelier (or as likely, with a lower id): 0 is the argmax */
+    double nll;     /* nats; NaN when the model's numbers were not finite there */
+    int32_t rank;   /* vocabulary entries that were likelier, or as likely with a lower id */
+    int32_t argmax; /* the likeliest id; equals the token when rank is 0 */
 } TokenScore;
 
 typedef struct {
