@@ -15,6 +15,7 @@ typedef struct {
                   TokenScore *out, int64_t *first_nonfinite, Err *err);
     bool (*generate)(void *self, const int32_t *tokens, int64_t n, int64_t n_new, int32_t *out,
                      int64_t *n_out, Err *err);
+    int64_t (*n_prefilled)(const void *self); /* tokens computed so far; NULL: not known */
     void (*close)(void *self);
 } BackendOps;
 
@@ -32,6 +33,10 @@ struct Backend {
 bool backend_open_engine(Backend *backend, const Model *model, int64_t n_ctx_max,
                          const SessionOptions *options, Err *err) MUST_USE;
 
+/* Spells texts only: for planning without weights. score and generate are UNSUPPORTED. The tokenizer (NULL: has_text is false) must outlive
+ * it. */
+void backend_open_text(Backend *backend, const Tokenizer *tokenizer, int vocab_size);
+
 /* A deterministic pretend model for testing the harness: tokens are bytes, BOS is 256, the nll of a token is a hash of
  * (setting, the token and its position) in 0 … 6, and a passkey is retrieved (argmax at each of its tokens, and by generate) as long as
  * n is at most the effective reach n_ctx_orig * λ. Never stops, needs no file. */
@@ -46,6 +51,9 @@ bool backend_score(Backend *backend, const int32_t *tokens, int64_t n, const uin
                    TokenScore *out, int64_t *first_nonfinite, Err *err) MUST_USE;
 bool backend_generate(Backend *backend, const int32_t *tokens, int64_t n, int64_t n_new,
                       int32_t *out, int64_t *n_out, Err *err) MUST_USE;
+
+/* Tokens computed since open, counting recomputed ones; 0 where it is not known. */
+int64_t backend_n_prefilled(const Backend *backend);
 void backend_close(Backend *backend);
 
 #endif
