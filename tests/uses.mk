@@ -1,3 +1,4 @@
 # The layers each test and fuzz program may link, highest first.
 USES_test_base := base
 USES_test_rope := models base
+USES_test_kernels := models base

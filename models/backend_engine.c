@@ -1,0 +1,82 @@
+/* The engine of this program behind the probes' interface. */
+#include <stdlib.h>
+
+#include "base/mem.h"
+#include "models/backend.h"
+
+typedef struct {
+    const Model *model;
+    Session *session;
+} Engine;
+
+static bool engine_set_rope(void *self, const RopeSpec *spec, int64_t n_ctx, Err *err)
+{
+    Engine *engine = self;
+    RopeTable table;
+    if (!rope_table_make(spec, n_ctx, &table, err)) return false;
+    session_set_rope(engine->session, &table);
+    return true;
+}
+
+static bool engine_encode(const void *self, const char *text, size_t n, TokenList *out, Err *err)
+{
+    const Engine *engine = self;
+    return tokenizer_encode(engine->model->tokenizer, text, n, false, out, err);
+}
+
+static void engine_decode(const void *self, const int32_t *ids, size_t n, bool at_start, Buf *out)
+{
+    const Engine *engine = self;
+    tokenizer_decode(engine->model->tokenizer, ids, n, at_start, true, out);
+}
+
+static bool engine_score(void *self, const int32_t *tokens, int64_t n, const uint8_t *want,
+                         TokenScore *out, int64_t *first_nonfinite, Err *err)
+{
+    Engine *engine = self;
+    return session_score(engine->session, tokens, n, want, out, first_nonfinite, err);
+}
+
+static bool engine_generate(void *self, const int32_t *tokens, int64_t n, int64_t n_new,
+                            int32_t *out, int64_t *n_out, Err *err)
+{
+    Engine *engine = self;
+    return session_generate(engine->session, tokens, n, n_new, engine->model->config.eos_id, out,
+                            n_out, err);
+}
+
+static void engine_close(void *self)
+{
+    Engine *engine = self;
+    session_close(engine->session);
+    free(engine);
+}
+
+static const BackendOps engine_ops = {
+    .name = "engine",
+    .set_rope = engine_set_rope,
+    .encode = engine_encode,
+    .decode = engine_decode,
+    .score = engine_score,
+    .generate = engine_generate,
+    .close = engine_close,
+};
+
+bool backend_open_engine(Backend *backend, const Model *model, int64_t n_ctx_max,
+                         const SessionOptions *options, Err *err)
+{
+    Session *session = session_open(model, n_ctx_max, options, err);
+    if (!session) return false;
+    Engine *engine = mem_alloc(1, sizeof *engine);
+    *engine = (Engine){model, session};
+    *backend = (Backend){
+        .ops = &engine_ops,
+        .self = engine,
+        .bos_id = model->config.bos_id,
+        .adds_bos = model->tokenizer && tokenizer_adds_bos(model->tokenizer),
+        .has_text = model->tokenizer != NULL,
+        .vocab_size = model->config.vocab_size,
+        .n_ctx_max = n_ctx_max,
+    };
+    return true;
+}

@@ -1,0 +1,255 @@
+/* Llama's block (Touvron et al. 2023, arXiv 2302.13971, section 2.2):
+ *
+ *     x += Wo attention(rope(Wq norm(x)), rope(Wk norm(x)), Wv norm(x))
+ *     x += Wdown (silu(Wgate norm(x)) * Wup norm(x))
+ *
+ * and logits = head norm(x). Keys are stored rotated, so each is rotated once. Angles of a position are computed
+ * when a chunk first reaches it. */
+#include "models/forward.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "models/attention.h"
+#include "models/kernels.h"
+
+struct Forward {
+    const Model *model;
+    int64_t n_positions;
+    int n_threads;
+    RopeTable rope;
+    int64_t n_angles; /* positions whose angles are there */
+    float *cos_table; /* [n_positions, n_rot / 2] */
+    float *sin_table;
+    float *keys; /* [n_layers, n_kv_heads, n_positions, head_dim] */
+    float *values;
+    /* One chunk: */
+    float *x;        /* [m, d_model] the residual stream */
+    float *normed;   /* [m, d_model] */
+    float *queries;  /* [m, n_heads * head_dim]; then the attention's input to Wo */
+    float *attended; /* [m, n_heads * head_dim] */
+    float *new_keys; /* [m, n_kv_heads * head_dim] */
+    float *new_values;
+    float *gate; /* [m, d_ff] */
+    float *up;
+    float *logits;  /* [FORWARD_HEAD_ROWS, vocab_size] */
+    float *scratch; /* of attention */
+    float *memory;  /* all of the above */
+};
+
+static AttentionShape attention_shape(const ModelConfig *config, int64_t n_positions, int n_threads)
+{
+    return (AttentionShape){
+        .n_heads = config->n_heads,
+        .n_kv_heads = config->n_kv_heads,
+        .head_dim = config->head_dim,
+        .kv_stride = n_positions,
+        .n_threads = n_threads,
+    };
+}
+
+/* Floats of every buffer, in the order of their pointers. config_check has bounded each factor, so that products of two or three
+ * stay far below 2^63. */
+enum { N_BUFFERS = 14 };
+static void buffer_sizes(const ModelConfig *config, int64_t n_positions, int m,
+                         size_t floats[N_BUFFERS])
+{
+    size_t rows = (size_t)m;
+    size_t n = (size_t)n_positions;
+    size_t q_width = (size_t)config->n_heads * (size_t)config->head_dim;
+    size_t kv_width = (size_t)config->n_kv_heads * (size_t)config->head_dim;
+    AttentionShape shape = attention_shape(config, n_positions, 1);
+    size_t sizes[N_BUFFERS] = {
+        n * (size_t)config->n_rot / 2,
+        n * (size_t)config->n_rot / 2,
+        (size_t)config->n_layers * n * kv_width,
+        (size_t)config->n_layers * n * kv_width,
+        rows * (size_t)config->d_model,
+        rows * (size_t)config->d_model,
+        rows * q_width,
+        rows * q_width,
+        rows * kv_width,
+        rows * kv_width,
+        rows * (size_t)config->d_ff,
+        rows * (size_t)config->d_ff,
+        (size_t)FORWARD_HEAD_ROWS * (size_t)config->vocab_size,
+        attention_scratch_floats(&shape, m),
+    };
+    for (int i = 0; i < N_BUFFERS; i++)
+        floats[i] = (sizes[i] + 15) / 16 * 16;
+}
+
+static size_t total_floats(const size_t floats[N_BUFFERS])
+{
+    size_t total = 0;
+    for (int i = 0; i < N_BUFFERS; i++)
+        total += floats[i];
+    return total;
+}
+
+size_t forward_bytes(const ModelConfig *config, int64_t n_positions, int max_rows)
+{
+    size_t floats[N_BUFFERS];
+    buffer_sizes(config, n_positions, max_rows, floats);
+    return total_floats(floats) * sizeof(float);
+}
+
+Forward *forward_open(const Model *model, int64_t n_positions, int max_rows, int n_threads,
+                      Err *err)
+{
+    assert(n_positions % ATTENTION_TILE == 0);
+    size_t floats[N_BUFFERS];
+    buffer_sizes(&model->config, n_positions, max_rows, floats);
+    float *memory =
+        mem_alloc_large(total_floats(floats), sizeof(float), "KV cache and scratch", err);
+    if (!memory) return NULL;
+    Forward *f = mem_zalloc(1, sizeof *f);
+    *f = (Forward){
+        .model = model, .n_positions = n_positions, .n_threads = n_threads, .memory = memory};
+    float **const buffers[N_BUFFERS] = {
+        &f->cos_table, &f->sin_table, &f->keys,       &f->values, &f->x,  &f->normed, &f->queries,
+        &f->attended,  &f->new_keys,  &f->new_values, &f->gate,   &f->up, &f->logits, &f->scratch};
+    for (int i = 0; i < N_BUFFERS; i++) {
+        *buffers[i] = memory;
+        memory += floats[i];
+    }
+    return f;
+}
+
+void forward_close(Forward *forward)
+{
+    if (!forward) return;
+    free(forward->memory);
+    free(forward);
+}
+
+void forward_set_rope(Forward *forward, const RopeTable *table)
+{
+    forward->rope = *table;
+    forward->n_angles = 0;
+}
+
+static void reach_angles(Forward *f, int64_t n)
+{
+    if (n <= f->n_angles) return;
+    size_t at = (size_t)f->n_angles * (size_t)f->rope.n_pairs;
+    rope_angles(&f->rope, f->n_angles, n - f->n_angles, f->cos_table + at, f->sin_table + at);
+    f->n_angles = n;
+}
+
+static void embed(Forward *f, const int32_t *tokens, int n, int m)
+{
+    size_t d_model = (size_t)f->model->config.d_model;
+    for (int row = 0; row < n; row++)
+        memcpy(f->x + (size_t)row * d_model, f->model->embedding + (size_t)tokens[row] * d_model,
+               d_model * sizeof(float));
+    memset(f->x + (size_t)n * d_model, 0, (size_t)(m - n) * d_model * sizeof(float));
+}
+
+/* Rotates every head of n rows in place. x: [n, n_heads * head_dim]. */
+static void rotate_heads(const Forward *f, float *x, int64_t first, int n, int n_heads)
+{
+    const ModelConfig *config = &f->model->config;
+    int n_pairs = f->rope.n_pairs;
+    for (int row = 0; row < n; row++) {
+        size_t angle = (size_t)(first + row) * (size_t)n_pairs;
+        for (int head = 0; head < n_heads; head++, x += config->head_dim)
+            rope_rotate(x, f->cos_table + angle, f->sin_table + angle, n_pairs,
+                        config->rope_layout);
+    }
+}
+
+/* Moves a chunk's keys or values into the cache of a layer. Rows from n on and rows that are not finite become zero.
+ * Returns the first row that was not finite, or n. */
+static int store_rows(const Forward *f, const float *rows, float *cache, int64_t first, int n,
+                      int m)
+{
+    const ModelConfig *config = &f->model->config;
+    size_t head_dim = (size_t)config->head_dim;
+    int first_bad = n;
+    for (int row = 0; row < m; row++) {
+        const float *from = rows + (size_t)row * (size_t)config->n_kv_heads * head_dim;
+        bool usable = row < n && kernels_all_finite(from, (size_t)config->n_kv_heads * head_dim);
+        if (!usable && row < first_bad) first_bad = row;
+        for (int head = 0; head < config->n_kv_heads; head++, from += head_dim) {
+            float *to =
+                cache + ((size_t)head * (size_t)f->n_positions + (size_t)(first + row)) * head_dim;
+            if (usable)
+                memcpy(to, from, head_dim * sizeof *to);
+            else
+                memset(to, 0, head_dim * sizeof *to);
+        }
+    }
+    return first_bad;
+}
+
+/* x += Wo attention(…). Returns the first row whose key or value was not finite, or n. */
+static int attention_block(Forward *f, int layer, int64_t first, int n, int m)
+{
+    const ModelConfig *config = &f->model->config;
+    const float *const *slot = f->model->layers[layer].slot;
+    int q_width = config->n_heads * config->head_dim;
+    int kv_width = config->n_kv_heads * config->head_dim;
+    size_t layer_floats = (size_t)f->n_positions * (size_t)kv_width;
+    float *keys = f->keys + (size_t)layer * layer_floats;
+    float *values = f->values + (size_t)layer * layer_floats;
+    kernels_rms_norm(f->x, slot[SLOT_ATTN_NORM], f->normed, m, config->d_model, config->rms_eps);
+    kernels_linear(f->normed, slot[SLOT_WQ], f->queries, m, q_width, config->d_model, f->n_threads);
+    kernels_linear(f->normed, slot[SLOT_WK], f->new_keys, m, kv_width, config->d_model,
+                   f->n_threads);
+    kernels_linear(f->normed, slot[SLOT_WV], f->new_values, m, kv_width, config->d_model,
+                   f->n_threads);
+    rotate_heads(f, f->queries, first, n, config->n_heads);
+    rotate_heads(f, f->new_keys, first, n, config->n_kv_heads);
+    int bad_key = store_rows(f, f->new_keys, keys, first, n, m);
+    int bad_value = store_rows(f, f->new_values, values, first, n, m);
+    AttentionShape shape = attention_shape(config, f->n_positions, f->n_threads);
+    attention_chunk(&shape, f->queries, keys, values, first, m, f->scratch, f->attended);
+    kernels_linear(f->attended, slot[SLOT_WO], f->normed, m, config->d_model, q_width,
+                   f->n_threads);
+    kernels_add(f->x, f->normed, (size_t)m * (size_t)config->d_model);
+    return bad_key < bad_value ? bad_key : bad_value;
+}
+
+/* x += Wdown (silu(Wgate norm(x)) * Wup norm(x)). */
+static void ffn_block(Forward *f, int layer, int m)
+{
+    const ModelConfig *config = &f->model->config;
+    const float *const *slot = f->model->layers[layer].slot;
+    kernels_rms_norm(f->x, slot[SLOT_FFN_NORM], f->normed, m, config->d_model, config->rms_eps);
+    kernels_linear(f->normed, slot[SLOT_W_GATE], f->gate, m, config->d_ff, config->d_model,
+                   f->n_threads);
+    kernels_linear(f->normed, slot[SLOT_W_UP], f->up, m, config->d_ff, config->d_model,
+                   f->n_threads);
+    kernels_swiglu(f->gate, f->up, (size_t)m * (size_t)config->d_ff);
+    kernels_linear(f->gate, slot[SLOT_W_DOWN], f->normed, m, config->d_model, config->d_ff,
+                   f->n_threads);
+    kernels_add(f->x, f->normed, (size_t)m * (size_t)config->d_model);
+}
+
+int64_t forward_chunk(Forward *f, const int32_t *tokens, int64_t first, int n, int m)
+{
+    assert(n >= 1 && n <= m && first + m <= f->n_positions);
+    int first_bad = n;
+    reach_angles(f, first + n);
+    embed(f, tokens, n, m);
+    for (int layer = 0; layer < f->model->config.n_layers; layer++) {
+        int bad = attention_block(f, layer, first, n, m);
+        if (bad < first_bad) first_bad = bad;
+        ffn_block(f, layer, m);
+    }
+    return first_bad < n ? first + first_bad : -1;
+}
+
+const float *forward_head(Forward *f, int first_row, int n_rows)
+{
+    assert(n_rows <= FORWARD_HEAD_ROWS);
+    const ModelConfig *config = &f->model->config;
+    const float *x = f->x + (size_t)first_row * (size_t)config->d_model;
+    kernels_rms_norm(x, f->model->out_norm, f->normed, n_rows, config->d_model, config->rms_eps);
+    kernels_linear(f->normed, f->model->head, f->logits, n_rows, config->vocab_size,
+                   config->d_model, f->n_threads);
+    return f->logits;
+}
