@@ -21,6 +21,7 @@ typedef struct {
 typedef struct {
     int64_t first; /* index into tokens */
     int64_t n;
+    bool starts_text; /* false: goes on where the one before ends */
 } Document;
 
 typedef struct {
@@ -30,7 +31,6 @@ typedef struct {
     int64_t n_bytes;
     int32_t *tokens; /* every document's, one after the other, without BOS */
     int64_t n_tokens;
-    int64_t n_ended_bytes; /* bytes spelt by the tokens (n_bytes unless the end was cut) */
     Document *documents;
     int64_t n_documents;
 } Corpus;
@@ -44,7 +44,10 @@ Corpus *corpus_open(const char *path, const DocumentSplit *split, const Backend 
                     Err *err) MUST_USE;
 void corpus_free(Corpus *corpus);
 
-/* UTF-8 bytes that tokens first … first+n-1 spell: for bits per byte. */
+/* Index of the document that holds a token. */
+int64_t corpus_document_of(const Corpus *corpus, int64_t token);
+
+/* Bytes that tokens first … first+n-1 spell: for bits per byte. */
 int64_t corpus_bytes(const Corpus *corpus, const Backend *backend, int64_t first, int64_t n);
 
 #endif

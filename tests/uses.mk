@@ -2,3 +2,5 @@
 USES_test_base := base
 USES_test_rope := models base
 USES_test_kernels := models base
+USES_test_corpus := datasets models base
+USES_test_haystack := datasets models base

@@ -1,0 +1,195 @@
+#include "datasets/corpus.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/file.h"
+#include "base/mem.h"
+#include "base/str.h"
+
+bool document_split_parse(const char *text, DocumentSplit *split, Err *err)
+{
+    *split = (DocumentSplit){0};
+    if (str_equal(text, "file")) return true;
+    if (str_equal(text, "blank-line")) {
+        split->rule = DOCUMENTS_BLANK_LINE;
+        return true;
+    }
+    split->rule = DOCUMENTS_TOKENS;
+    if (str_starts_with(text, "tokens=") && str_to_size(text + 7, &split->n_tokens) &&
+        split->n_tokens > 0)
+        return true;
+    return err_set(err, ERR_USAGE,
+                   "--documents %s: allowed are file, blank-line and tokens=N with N above 0",
+                   text);
+}
+
+/* What corpus_open works on. */
+typedef struct {
+    Corpus *corpus;
+    const DocumentSplit *split;
+    const Backend *backend;
+    TokenList tokens;
+    size_t documents_cap;
+    HashStream *hash;
+} Reader;
+
+static void add_document(Reader *reader, Document document)
+{
+    Corpus *corpus = reader->corpus;
+    if ((size_t)corpus->n_documents == reader->documents_cap) {
+        reader->documents_cap = reader->documents_cap ? 2 * reader->documents_cap : 16;
+        corpus->documents =
+            mem_realloc(corpus->documents, reader->documents_cap, sizeof *corpus->documents);
+    }
+    corpus->documents[corpus->n_documents++] = document;
+}
+
+/* Tokenises one stretch of text; a stretch without tokens is no document. */
+static bool read_stretch(Reader *reader, const char *text, size_t n, Err *err)
+{
+    int64_t first = (int64_t)reader->tokens.n;
+    if (n == 0) return true;
+    if (!backend_encode(reader->backend, text, n, &reader->tokens, err)) return false;
+    int64_t end = (int64_t)reader->tokens.n;
+    int64_t step = reader->split->rule == DOCUMENTS_TOKENS ? reader->split->n_tokens : end - first;
+    for (int64_t at = first; at < end; at += step)
+        add_document(reader, (Document){at, min_i64(step, end - at), at == first});
+    return true;
+}
+
+/* Whether the line that begins at text[at] holds nothing but blanks; *next is where the following line begins. */
+static bool is_blank_line(const char *text, size_t n, size_t at, size_t *next)
+{
+    const char *newline = memchr(text + at, '\n', n - at);
+    size_t end = newline ? (size_t)(newline - text) : n;
+    *next = newline ? end + 1 : n;
+    for (size_t i = at; i < end; i++)
+        if (!memchr(" \t\r", text[i], 3)) return false;
+    return true;
+}
+
+static bool read_paragraphs(Reader *reader, const char *text, size_t n, Err *err)
+{
+    size_t begin = 0, end = 0; /* the lines collected so far */
+    for (size_t at = 0, next; at < n; at = next) {
+        bool blank = is_blank_line(text, n, at, &next);
+        if (!blank) {
+            end = next;
+            continue;
+        }
+        if (end > begin && !read_stretch(reader, text + begin, end - begin, err)) return false;
+        begin = end = next;
+    }
+    return end <= begin || read_stretch(reader, text + begin, end - begin, err);
+}
+
+static bool read_file(Reader *reader, const char *path, Err *err)
+{
+    FileMap map = {0};
+    if (!file_map(path, &map, err)) return false;
+    uint64_t size = map.size;
+    hash_add(reader->hash, &size, sizeof size);
+    if (size) hash_add(reader->hash, map.data, map.size);
+    reader->corpus->n_bytes += (int64_t)size;
+    const char *text = (const char *)map.data;
+    bool ok = reader->split->rule == DOCUMENTS_BLANK_LINE
+                  ? read_paragraphs(reader, text, map.size, err)
+                  : read_stretch(reader, text, map.size, err);
+    file_unmap(&map);
+    return ok || err_prefix(err, "%s", path);
+}
+
+static bool read_folder(Reader *reader, const char *path, Err *err)
+{
+    char **names;
+    size_t n;
+    if (!file_list_dir(path, &names, &n, err)) return false;
+    bool ok = true;
+    for (size_t i = 0; i < n; i++) {
+        char *file = file_join(path, names[i]);
+        ok = ok && read_file(reader, file, err);
+        free(file);
+        free(names[i]);
+    }
+    free(names);
+    return ok;
+}
+
+/* "corpus" of "dir/corpus" and of "dir/corpus/". */
+static char *last_part(const char *path)
+{
+    size_t n = strlen(path);
+    while (n > 1 && path[n - 1] == '/')
+        n--;
+    char *trimmed = str_dup_n(path, n);
+    char *name = str_dup(file_base_name(trimmed));
+    free(trimmed);
+    return name;
+}
+
+static bool read_all(Reader *reader, const char *path, Err *err)
+{
+    uint64_t split[2] = {(uint64_t)reader->split->rule, (uint64_t)reader->split->n_tokens};
+    hash_add(reader->hash, split, sizeof split);
+    bool ok = file_is_dir(path) ? read_folder(reader, path, err) : read_file(reader, path, err);
+    if (ok && reader->tokens.n == 0)
+        return err_set(err, ERR_INPUT, "%s: the text is empty, nothing to score", path);
+    return ok;
+}
+
+Corpus *corpus_open(const char *path, const DocumentSplit *split, const Backend *backend, Err *err)
+{
+    Corpus *corpus = mem_zalloc(1, sizeof *corpus);
+    Reader reader = {.corpus = corpus, .split = split, .backend = backend, .hash = hash_open()};
+    bool ok = read_all(&reader, path, err);
+    hash_close(reader.hash, corpus->hash);
+    corpus->path = str_dup(path);
+    corpus->name = last_part(path);
+    corpus->tokens = reader.tokens.ids;
+    corpus->n_tokens = (int64_t)reader.tokens.n;
+    if (ok) return corpus;
+    corpus_free(corpus);
+    return NULL;
+}
+
+void corpus_free(Corpus *corpus)
+{
+    if (!corpus) return;
+    free(corpus->path);
+    free(corpus->name);
+    free(corpus->tokens);
+    free(corpus->documents);
+    free(corpus);
+}
+
+int64_t corpus_document_of(const Corpus *corpus, int64_t token)
+{
+    assert(token >= 0 && token < corpus->n_tokens);
+    int64_t low = 0, high = corpus->n_documents - 1;
+    while (low < high) {
+        int64_t middle = low + (high - low + 1) / 2;
+        if (corpus->documents[middle].first <= token)
+            low = middle;
+        else
+            high = middle - 1;
+    }
+    return low;
+}
+
+int64_t corpus_bytes(const Corpus *corpus, const Backend *backend, int64_t first, int64_t n)
+{
+    int64_t end = first + n, n_bytes = 0;
+    Buf text = {0};
+    while (first < end) {
+        const Document *document = &corpus->documents[corpus_document_of(corpus, first)];
+        int64_t stop = min_i64(end, document->first + document->n);
+        buf_clear(&text);
+        backend_decode(backend, corpus->tokens + first, (size_t)(stop - first),
+                       document->starts_text && first == document->first, &text);
+        n_bytes += (int64_t)text.len;
+        first = stop;
+    }
+    buf_free(&text);
+    return n_bytes;
+}
