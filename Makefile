@@ -45,11 +45,12 @@ $(B)/$(PROG): $(B)/harness/main.o $(call archives,$(LAYERS))
 
 # The layers that each test program links.
 include tests/uses.mk
-TESTS := $(patsubst %.c,$(B)/%,$(wildcard tests/test_*.c))
+SUPPORT := $(B)/tests/test_util.o $(B)/tests/llama_twin.o
+TESTS := $(filter-out $(B)/tests/test_util,$(patsubst %.c,$(B)/%,$(wildcard tests/test_*.c)))
 FUZZ  := $(patsubst %.c,$(B)/%,$(wildcard tests/fuzz/fuzz_*.c))
 
 .SECONDEXPANSION:
-$(TESTS): $(B)/tests/%: $(B)/tests/%.o $(B)/tests/test_util.o $$(call archives,$$(USES_$$*))
+$(TESTS): $(B)/tests/%: $(B)/tests/%.o $(SUPPORT) $$(call archives,$$(USES_$$*))
 	$(CC) $(ALLC) -o $@ $^ -lcmocka $(LIBS)
 
 $(FUZZ): $(B)/tests/fuzz/%: $(B)/tests/fuzz/%.o $(B)/tests/fuzz/driver.o $$(call archives,$$(USES_$$*))

@@ -4,3 +4,7 @@ USES_test_rope := models base
 USES_test_kernels := models base
 USES_test_corpus := datasets models base
 USES_test_haystack := datasets models base
+USES_test_stats := reports base
+USES_test_store := reports base
+USES_test_report := reports base
+USES_test_session := models base

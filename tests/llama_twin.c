@@ -1,0 +1,152 @@
+#include "tests/llama_twin.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+static double *zeros(size_t n)
+{
+    double *p = calloc(n, sizeof *p);
+    if (!p) abort();
+    return p;
+}
+
+static void multiply(const double *x, const float *w, double *y, int n_out, int n_in)
+{
+    for (int o = 0; o < n_out; o++) {
+        y[o] = 0.0;
+        for (int i = 0; i < n_in; i++)
+            y[o] += (double)w[(size_t)o * (size_t)n_in + (size_t)i] * x[i];
+    }
+}
+
+static void normalise(const double *x, const float *weight, double *y, int d, double eps)
+{
+    double mean = 0.0;
+    for (int i = 0; i < d; i++)
+        mean += x[i] * x[i] / d;
+    for (int i = 0; i < d; i++)
+        y[i] = x[i] / sqrt(mean + eps) * (double)weight[i];
+}
+
+static void turn(double *head, const double *theta, int n_rot, int position, RopeLayout layout)
+{
+    for (int i = 0; i < n_rot / 2; i++) {
+        int a = layout == ROPE_HALVES ? i : 2 * i;
+        int b = layout == ROPE_HALVES ? i + n_rot / 2 : 2 * i + 1;
+        double re = head[a];
+        double im = head[b];
+        head[a] = re * cos(position * theta[i]) - im * sin(position * theta[i]);
+        head[b] = im * cos(position * theta[i]) + re * sin(position * theta[i]);
+    }
+}
+
+/* Attention output of one head at one position. k, v: [n, kv_width]. */
+static void attend(const ModelConfig *c, const double *q, const double *k, const double *v,
+                   int position, double *out)
+{
+    int kv_width = c->n_kv_heads * c->head_dim;
+    double *weight = zeros((size_t)position + 1);
+    double total = 0.0;
+    double top = -1e300;
+    for (int j = 0; j <= position; j++) {
+        for (int i = 0; i < c->head_dim; i++)
+            weight[j] += q[i] * k[(size_t)j * (size_t)kv_width + (size_t)i] / sqrt(c->head_dim);
+        if (weight[j] > top) top = weight[j];
+    }
+    for (int j = 0; j <= position; j++)
+        total += weight[j] = exp(weight[j] - top);
+    for (int i = 0; i < c->head_dim; i++) {
+        out[i] = 0.0;
+        for (int j = 0; j <= position; j++)
+            out[i] += weight[j] / total * v[(size_t)j * (size_t)kv_width + (size_t)i];
+    }
+    free(weight);
+}
+
+static void layer_forward(const Model *model, int layer, const double *theta, double *x, int n)
+{
+    const ModelConfig *c = &model->config;
+    const float *const *w = model->layers[layer].slot;
+    int q_width = c->n_heads * c->head_dim;
+    int kv_width = c->n_kv_heads * c->head_dim;
+    double *h = zeros((size_t)c->d_model);
+    double *q = zeros((size_t)n * (size_t)q_width);
+    double *k = zeros((size_t)n * (size_t)kv_width);
+    double *v = zeros((size_t)n * (size_t)kv_width);
+    double *o = zeros((size_t)q_width);
+    double *gate = zeros((size_t)c->d_ff);
+    double *up = zeros((size_t)c->d_ff);
+    for (int t = 0; t < n; t++) {
+        normalise(x + (size_t)t * (size_t)c->d_model, w[SLOT_ATTN_NORM], h, c->d_model, c->rms_eps);
+        multiply(h, w[SLOT_WQ], q + (size_t)t * (size_t)q_width, q_width, c->d_model);
+        multiply(h, w[SLOT_WK], k + (size_t)t * (size_t)kv_width, kv_width, c->d_model);
+        multiply(h, w[SLOT_WV], v + (size_t)t * (size_t)kv_width, kv_width, c->d_model);
+        for (int head = 0; head < c->n_heads; head++)
+            turn(q + (size_t)t * (size_t)q_width + (size_t)(head * c->head_dim), theta, c->n_rot, t,
+                 c->rope_layout);
+        for (int head = 0; head < c->n_kv_heads; head++)
+            turn(k + (size_t)t * (size_t)kv_width + (size_t)(head * c->head_dim), theta, c->n_rot,
+                 t, c->rope_layout);
+    }
+    for (int t = 0; t < n; t++) {
+        double *row = x + (size_t)t * (size_t)c->d_model;
+        for (int head = 0; head < c->n_heads; head++) {
+            int kv = head * c->n_kv_heads / c->n_heads * c->head_dim;
+            attend(c, q + (size_t)t * (size_t)q_width + (size_t)(head * c->head_dim), k + kv,
+                   v + kv, t, o + (size_t)head * (size_t)c->head_dim);
+        }
+        multiply(o, w[SLOT_WO], h, c->d_model, q_width);
+        for (int i = 0; i < c->d_model; i++)
+            row[i] += h[i];
+        normalise(row, w[SLOT_FFN_NORM], h, c->d_model, c->rms_eps);
+        multiply(h, w[SLOT_W_GATE], gate, c->d_ff, c->d_model);
+        multiply(h, w[SLOT_W_UP], up, c->d_ff, c->d_model);
+        for (int i = 0; i < c->d_ff; i++)
+            gate[i] = gate[i] / (1.0 + exp(-gate[i])) * up[i];
+        multiply(gate, w[SLOT_W_DOWN], h, c->d_model, c->d_ff);
+        for (int i = 0; i < c->d_model; i++)
+            row[i] += h[i];
+    }
+    free(h);
+    free(q);
+    free(k);
+    free(v);
+    free(o);
+    free(gate);
+    free(up);
+}
+
+double *llama_twin_logits(const Model *model, const double *theta_scaled, const int32_t *tokens,
+                          int n)
+{
+    const ModelConfig *c = &model->config;
+    double *x = zeros((size_t)n * (size_t)c->d_model);
+    double *h = zeros((size_t)c->d_model);
+    double *logits = zeros((size_t)n * (size_t)c->vocab_size);
+    for (int t = 0; t < n; t++)
+        for (int i = 0; i < c->d_model; i++)
+            x[(size_t)t * (size_t)c->d_model + (size_t)i] =
+                (double)model->embedding[(size_t)tokens[t] * (size_t)c->d_model + (size_t)i];
+    for (int layer = 0; layer < c->n_layers; layer++)
+        layer_forward(model, layer, theta_scaled, x, n);
+    for (int t = 0; t < n; t++) {
+        normalise(x + (size_t)t * (size_t)c->d_model, model->out_norm, h, c->d_model, c->rms_eps);
+        multiply(h, model->head, logits + (size_t)t * (size_t)c->vocab_size, c->vocab_size,
+                 c->d_model);
+    }
+    free(x);
+    free(h);
+    return logits;
+}
+
+double llama_twin_nll(const double *row, int vocab_size, int target)
+{
+    double top = row[0];
+    double sum = 0.0;
+    for (int i = 1; i < vocab_size; i++)
+        top = fmax(top, row[i]);
+    for (int i = 0; i < vocab_size; i++)
+        sum += exp(row[i] - top);
+    return top + log(sum) - row[target];
+}

@@ -1,0 +1,548 @@
+/* The engine on random models: against a forward pass in double, and against itself with another history. */
+#include "tests/test_util.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "base/rng.h"
+#include "models/session.h"
+#include "tests/llama_twin.h"
+
+enum { VOCAB_SIZE = 83, N_MAX = 700 };
+
+static ModelConfig small_config(RopeLayout layout, int n_kv_heads)
+{
+    ModelConfig config = {
+        .arch = "llama",
+        .d_model = 40,
+        .n_layers = 2,
+        .n_heads = 4,
+        .n_kv_heads = n_kv_heads,
+        .head_dim = 12, /* not d_model / n_heads */
+        .d_ff = 56,
+        .vocab_size = VOCAB_SIZE,
+        .n_ctx_train = 256,
+        .rms_eps = 1e-5,
+        .rope_layout = layout,
+        .n_rot = 12,
+        .bos_id = -1,
+        .eos_id = -1,
+    };
+    config.rope = (RopeSpec){
+        .method = rope_method_find("none"), .theta = 1e4, .n_rot = 12, .n_ctx_orig = 256};
+    return config;
+}
+
+static Model *small_model(RopeLayout layout, int n_kv_heads)
+{
+    ModelConfig config = small_config(layout, n_kv_heads);
+    Err err;
+    Model *model = model_random(&config, 5, &err);
+    assert_ok(model, &err);
+    return model;
+}
+
+static RopeTable table_of(const Model *model, const char *text)
+{
+    RopeSpec spec = model->config.rope;
+    RopeTable table;
+    Err err;
+    assert_ok(rope_spec_parse(text, &spec, &err), &err);
+    assert_ok(rope_spec_resolve(&spec, 1024, &err), &err);
+    assert_ok(rope_table_make(&spec, 1024, &table, &err), &err);
+    return table;
+}
+
+static Session *session_with(const Model *model, const char *rope, int n_threads)
+{
+    Err err;
+    SessionOptions options = {.n_threads = n_threads};
+    Session *session = session_open(model, N_MAX, &options, &err);
+    assert_ok(session, &err);
+    RopeTable table = table_of(model, rope);
+    session_set_rope(session, &table);
+    return session;
+}
+
+static void random_tokens(uint32_t stream, int32_t *tokens, int n)
+{
+    Rng rng = rng_open(3, stream, 0, 0);
+    for (int i = 0; i < n; i++)
+        tokens[i] = (int32_t)rng_below(&rng, VOCAB_SIZE);
+}
+
+/* Scores every row (want NULL) or the wanted ones; rows that are not wanted are zero. */
+static void score(Session *session, const int32_t *tokens, int n, const uint8_t *want,
+                  TokenScore *out)
+{
+    uint8_t all[N_MAX];
+    Err err;
+    memset(all, 1, sizeof all);
+    memset(out, 0, (size_t)n * sizeof *out);
+    assert_ok(session_score(session, tokens, n, want ? want : all, out, NULL, &err), &err);
+}
+
+static void assert_same_scores(const TokenScore *a, const TokenScore *b, int n)
+{
+    for (int i = 0; i < n; i++) {
+        assert_memory_equal(&a[i].nll, &b[i].nll, sizeof a[i].nll);
+        assert_int_equal(a[i].rank, b[i].rank);
+        assert_int_equal(a[i].argmax, b[i].argmax);
+    }
+}
+
+static void check_against_twin(RopeLayout layout, int n_kv_heads, const char *rope, double factor,
+                               double base)
+{
+    enum { N = 300 };
+    Model *model = small_model(layout, n_kv_heads);
+    Session *session = session_with(model, rope, 1);
+    int32_t tokens[N];
+    TokenScore got[N];
+    double theta[6];
+    for (int i = 0; i < 6; i++)
+        theta[i] = pow(base, -2.0 * i / 12.0) / factor;
+    random_tokens(1, tokens, N);
+    score(session, tokens, N, NULL, got);
+    double *want = llama_twin_logits(model, theta, tokens, N);
+    for (int i = 0; i < N - 1; i++) {
+        const double *row = want + (size_t)i * VOCAB_SIZE;
+        assert_close(got[i].nll, llama_twin_nll(row, VOCAB_SIZE, tokens[i + 1]), 0.0, 1e-5);
+        int rank = 0;
+        for (int v = 0; v < VOCAB_SIZE; v++)
+            rank += row[v] > row[tokens[i + 1]];
+        assert_int_equal(got[i].rank, rank);
+    }
+    free(want);
+    session_close(session);
+    model_free(model);
+}
+
+static void test_scores_equal_a_double_forward_pass(void **state)
+{
+    (void)state;
+    check_against_twin(ROPE_HALVES, 4, "none", 1.0, 1e4);
+    check_against_twin(ROPE_INTERLEAVED, 2, "none", 1.0, 1e4);
+    check_against_twin(ROPE_HALVES, 1, "linear:factor=4", 4.0, 1e4);
+    check_against_twin(ROPE_INTERLEAVED, 1, "pi:factor=4", 4.0, 1e4);
+    check_against_twin(ROPE_HALVES, 2, "ntk:lambda=7", 1.0, 7e4);
+}
+
+static void test_logits_of_the_last_token_equal_the_twins(void **state)
+{
+    (void)state;
+    enum { N = 200 };
+    Model *model = small_model(ROPE_HALVES, 2);
+    Session *session = session_with(model, "none", 1);
+    int32_t tokens[N];
+    float got[VOCAB_SIZE];
+    double theta[6];
+    Err err;
+    for (int i = 0; i < 6; i++)
+        theta[i] = pow(1e4, -2.0 * i / 12.0);
+    random_tokens(2, tokens, N);
+    double *want = llama_twin_logits(model, theta, tokens, N);
+    assert_ok(session_logits(session, tokens, N, got, &err), &err);
+    for (int v = 0; v < VOCAB_SIZE; v++)
+        assert_close((double)got[v], want[(size_t)(N - 1) * VOCAB_SIZE + (size_t)v], 0.0, 1e-5);
+    free(want);
+    session_close(session);
+    model_free(model);
+}
+
+/* Rising lengths on one session against each length on a session of its own. */
+static void test_rising_lengths_equal_each_alone_to_the_bit(void **state)
+{
+    (void)state;
+    static const int lengths[] = {2, 100, 128, 129, 130, 256, 300, 511, 700};
+    Model *model = small_model(ROPE_HALVES, 2);
+    Session *shared = session_with(model, "ntk:lambda=3", 1);
+    Session *at_once = session_with(model, "ntk:lambda=3", 1);
+    int32_t tokens[N_MAX];
+    TokenScore whole[N_MAX];
+    random_tokens(3, tokens, N_MAX);
+    score(at_once, tokens, N_MAX, NULL, whole);
+    for (size_t i = 0; i < COUNT_OF(lengths); i++) {
+        TokenScore together[N_MAX];
+        TokenScore alone[N_MAX];
+        Session *fresh = session_with(model, "ntk:lambda=3", 1);
+        score(shared, tokens, lengths[i], NULL, together);
+        score(fresh, tokens, lengths[i], NULL, alone);
+        assert_same_scores(together, alone, lengths[i] - 1);
+        assert_same_scores(whole, alone,
+                           lengths[i] - 1); /* a prefix's scores are the scores' prefix */
+        session_close(fresh);
+    }
+    /* rising lengths cost one pass: every token once, and the chunks whose last row had no target yet */
+    assert_true(session_n_prefilled(shared) < 3 * N_MAX);
+    session_close(shared);
+    session_close(at_once);
+    model_free(model);
+}
+
+/* Scores only row `row` of n tokens on `used` and on a fresh session. */
+static void check_one_row(Session *used, const Model *model, const int32_t *tokens, int n, int row)
+{
+    uint8_t want[N_MAX] = {0};
+    TokenScore with_history[N_MAX];
+    TokenScore alone[N_MAX];
+    Session *fresh = session_with(model, "none", 1);
+    want[row] = 1;
+    score(used, tokens, n, want, with_history);
+    score(fresh, tokens, n, want, alone);
+    assert_same_scores(&with_history[row], &alone[row], 1);
+    session_close(fresh);
+}
+
+static void test_a_ragged_chunk_is_computed_again_when_it_grows(void **state)
+{
+    (void)state;
+    Model *model = small_model(ROPE_HALVES, 2);
+    Session *used = session_with(model, "none", 1);
+    int32_t tokens[N_MAX];
+    random_tokens(14, tokens, N_MAX);
+    check_one_row(used, model, tokens, 100, 98);
+    check_one_row(used, model, tokens, 400, 398);
+    check_one_row(used, model, tokens, 700, 698);
+    session_close(used);
+    model_free(model);
+}
+
+/* Row 127 predicts token 128: it stays in a kept chunk while its target changes. */
+static void test_a_row_whose_target_changed_is_scored_again(void **state)
+{
+    (void)state;
+    Model *model = small_model(ROPE_HALVES, 2);
+    Session *used = session_with(model, "none", 1);
+    int32_t tokens[N_MAX];
+    random_tokens(15, tokens, N_MAX);
+    check_one_row(used, model, tokens, 300, 127);
+    tokens[128] = (tokens[128] + 1) % VOCAB_SIZE;
+    check_one_row(used, model, tokens, 300, 127);
+    session_close(used);
+    model_free(model);
+}
+
+static void test_any_history_gives_the_same_bits(void **state)
+{
+    (void)state;
+    enum { N_PROMPTS = 24, N = 420 };
+    Model *model = small_model(ROPE_INTERLEAVED, 1);
+    Session *used = session_with(model, "none", 1);
+    Rng rng = rng_open(11, 0, 0, 0);
+    int32_t base[N_MAX];
+    random_tokens(4, base, N_MAX);
+    for (int p = 0; p < N_PROMPTS; p++) {
+        int n = 2 + (int)rng_below(&rng, N);
+        int32_t tokens[N_MAX];
+        uint8_t want[N_MAX];
+        memcpy(tokens, base, sizeof tokens);
+        random_tokens(100 + (uint32_t)p, tokens + rng_below(&rng, (uint32_t)n),
+                      5); /* another needle */
+        for (int i = 0; i < n; i++)
+            want[i] = rng_below(&rng, 8) == 0;
+        if (p % 5 == 4) { /* a continuation in between must leave no trace */
+            int32_t out[20];
+            int64_t n_out;
+            Err err;
+            assert_ok(session_generate(used, tokens, n, 20, -1, out, &n_out, &err), &err);
+        }
+        TokenScore with_history[N_MAX];
+        TokenScore alone[N_MAX];
+        Session *fresh = session_with(model, "none", 1);
+        score(used, tokens, n, want, with_history);
+        score(fresh, tokens, n, want, alone);
+        assert_same_scores(with_history, alone, n - 1);
+        session_close(fresh);
+    }
+    session_close(used);
+    model_free(model);
+}
+
+static void test_two_threads_give_the_bits_of_one(void **state)
+{
+    (void)state;
+    Model *model = small_model(ROPE_HALVES, 4);
+    Session *one = session_with(model, "none", 1);
+    Session *two = session_with(model, "none", 2);
+    int32_t tokens[N_MAX];
+    TokenScore a[N_MAX];
+    TokenScore b[N_MAX];
+    random_tokens(5, tokens, N_MAX);
+    score(one, tokens, N_MAX, NULL, a);
+    score(two, tokens, N_MAX, NULL, b);
+    assert_same_scores(a, b, N_MAX - 1);
+    session_close(one);
+    session_close(two);
+    model_free(model);
+}
+
+/* Long, then short under another table, then long again: no table leaves a trace. */
+static void test_a_change_of_rope_leaves_no_trace(void **state)
+{
+    (void)state;
+    Model *model = small_model(ROPE_HALVES, 2);
+    Session *session = session_with(model, "none", 1);
+    RopeTable none = table_of(model, "none");
+    RopeTable ntk = table_of(model, "ntk:lambda=50");
+    int32_t tokens[N_MAX];
+    TokenScore before[N_MAX];
+    TokenScore between[N_MAX];
+    TokenScore after[N_MAX];
+    random_tokens(6, tokens, N_MAX);
+    score(session, tokens, 100, NULL, before);
+    session_set_rope(session, &ntk);
+    score(session, tokens, 600, NULL, between);
+    assert_true(between[90].nll != before[90].nll);
+    session_set_rope(session, &none);
+    score(session, tokens, 100, NULL, after);
+    assert_same_scores(before, after, 99);
+    session_close(session);
+    model_free(model);
+}
+
+static void test_identity_settings_give_the_bits_of_none(void **state)
+{
+    (void)state;
+    static const char *const identities[] = {"linear:factor=1", "pi:factor=1", "ntk:lambda=1",
+                                             "ntk:alpha=1"};
+    Model *model = small_model(ROPE_HALVES, 2);
+    Session *none = session_with(model, "none", 1);
+    int32_t tokens[N_MAX];
+    TokenScore want[N_MAX];
+    TokenScore got[N_MAX];
+    random_tokens(7, tokens, N_MAX);
+    score(none, tokens, 300, NULL, want);
+    for (size_t i = 0; i < COUNT_OF(identities); i++) {
+        Session *session = session_with(model, identities[i], 1);
+        score(session, tokens, 300, NULL, got);
+        assert_same_scores(want, got, 299);
+        session_close(session);
+    }
+    session_close(none);
+    model_free(model);
+}
+
+static void test_position_and_angle_forms_agree_at_the_logits(void **state)
+{
+    (void)state;
+    Model *model = small_model(ROPE_HALVES, 2);
+    Session *a = session_with(model, "pi:factor=3.3", 1);
+    Session *b = session_with(model, "linear:factor=3.3", 1);
+    int32_t tokens[N_MAX];
+    TokenScore of_a[N_MAX];
+    TokenScore of_b[N_MAX];
+    random_tokens(8, tokens, N_MAX);
+    score(a, tokens, N_MAX, NULL, of_a);
+    score(b, tokens, N_MAX, NULL, of_b);
+    for (int i = 0; i < N_MAX - 1; i++)
+        assert_close(of_a[i].nll, of_b[i].nll, 0.0, 1e-5);
+    session_close(a);
+    session_close(b);
+    model_free(model);
+}
+
+/* Interleaved pairs are half-split pairs with the rows of Wq and Wk in another order. */
+static void test_layouts_agree_once_rows_are_permuted(void **state)
+{
+    (void)state;
+    Model *halves = small_model(ROPE_HALVES, 2);
+    Model *interleaved = small_model(ROPE_INTERLEAVED, 2);
+    const ModelConfig *c = &halves->config;
+    float *permuted[2][2];
+    for (int layer = 0; layer < 2; layer++) {
+        for (int which = 0; which < 2; which++) {
+            int n_heads = which ? c->n_kv_heads : c->n_heads;
+            const float *from = halves->layers[layer].slot[which ? SLOT_WK : SLOT_WQ];
+            float *to = mem_alloc((size_t)(n_heads * c->head_dim * c->d_model), sizeof *to);
+            for (int head = 0; head < n_heads; head++)
+                for (int i = 0; i < c->head_dim; i++) {
+                    int row = head * c->head_dim + (i % 2 ? c->head_dim / 2 : 0) + i / 2;
+                    memcpy(to + (ptrdiff_t)(head * c->head_dim + i) * c->d_model,
+                           from + (ptrdiff_t)row * c->d_model, (size_t)c->d_model * sizeof *to);
+                }
+            permuted[layer][which] = to;
+            interleaved->layers[layer].slot[which ? SLOT_WK : SLOT_WQ] = to;
+        }
+    }
+    Session *a = session_with(halves, "none", 1);
+    Session *b = session_with(interleaved, "none", 1);
+    int32_t tokens[N_MAX];
+    TokenScore of_a[N_MAX];
+    TokenScore of_b[N_MAX];
+    random_tokens(9, tokens, N_MAX);
+    score(a, tokens, 400, NULL, of_a);
+    score(b, tokens, 400, NULL, of_b);
+    for (int i = 0; i < 399; i++)
+        assert_close(of_a[i].nll, of_b[i].nll, 0.0, 1e-5);
+    session_close(a);
+    session_close(b);
+    for (int layer = 0; layer < 2; layer++)
+        for (int which = 0; which < 2; which++)
+            free(permuted[layer][which]);
+    model_free(halves);
+    model_free(interleaved);
+}
+
+static void test_generate_follows_the_argmax_of_scores(void **state)
+{
+    (void)state;
+    enum { N = 150, N_NEW = 30 };
+    Model *model = small_model(ROPE_HALVES, 2);
+    Session *session = session_with(model, "none", 1);
+    int32_t tokens[N + N_NEW];
+    int64_t n_out;
+    Err err;
+    random_tokens(10, tokens, N);
+    assert_ok(session_generate(session, tokens, N, N_NEW, -1, tokens + N, &n_out, &err), &err);
+    assert_int_equal(n_out, N_NEW);
+    TokenScore scores[N + N_NEW];
+    score(session, tokens, N + N_NEW, NULL, scores);
+    for (int i = N - 1; i < N + N_NEW - 1; i++)
+        assert_int_equal(scores[i].argmax, tokens[i + 1]);
+    int32_t stop = tokens[N + 3];
+    int first = N;
+    while (tokens[first] != stop)
+        first++;
+    int32_t out[N_NEW];
+    assert_ok(session_generate(session, tokens, N, N_NEW, stop, out, &n_out, &err), &err);
+    assert_int_equal(n_out, first - N + 1);
+    session_close(session);
+    model_free(model);
+}
+
+/* A weight that makes token 7 overflow: what stands before it is untouched, what follows is marked. */
+static void test_overflow_is_reported_where_it_starts(void **state)
+{
+    (void)state;
+    enum { N = 300, BAD = 200 };
+    Model *model = small_model(ROPE_HALVES, 2);
+    Session *clean = session_with(model, "none", 1);
+    int32_t tokens[N];
+    TokenScore want[N];
+    TokenScore got[N];
+    random_tokens(12, tokens, N);
+    for (int i = 0; i < N; i++)
+        if (tokens[i] == 7) tokens[i] = 8;
+    tokens[BAD] = 7;
+    score(clean, tokens, N, NULL, want);
+    size_t floats = (size_t)VOCAB_SIZE * (size_t)model->config.d_model;
+    float *embedding = mem_dup(model->embedding, floats * sizeof(float));
+    embedding[7 * model->config.d_model] = INFINITY;
+    const float *original = model->embedding;
+    model->embedding = embedding;
+    Session *session = session_with(model, "none", 1);
+    int64_t first_nonfinite;
+    uint8_t all[N];
+    Err err;
+    memset(all, 1, sizeof all);
+    assert_ok(session_score(session, tokens, N, all, got, &first_nonfinite, &err), &err);
+    assert_int_equal(first_nonfinite, BAD);
+    assert_same_scores(got, want, BAD);
+    for (int i = BAD; i < N - 1; i++)
+        assert_true(isnan(got[i].nll));
+    int32_t out[4];
+    int64_t n_out;
+    assert_err(session_generate(session, tokens, N, 4, -1, out, &n_out, &err), &err, ERR_NONFINITE,
+               "position 200");
+    tokens[BAD] = 9; /* without the bad token nothing is left of it */
+    score(session, tokens, N, NULL, got);
+    for (int i = 0; i < N - 1; i++)
+        assert_true(isfinite(got[i].nll));
+    model->embedding = original;
+    free(embedding);
+    session_close(clean);
+    session_close(session);
+    model_free(model);
+}
+
+static bool stop_after_three(void *context)
+{
+    int *left = context;
+    return --*left >= 0;
+}
+
+static void test_a_stop_is_honoured_and_leaves_a_usable_session(void **state)
+{
+    (void)state;
+    Model *model = small_model(ROPE_HALVES, 2);
+    int left = 3;
+    SessionOptions options = {.n_threads = 1, .keep_going = stop_after_three, .context = &left};
+    Err err;
+    Session *session = session_open(model, N_MAX, &options, &err);
+    assert_ok(session, &err);
+    RopeTable table = table_of(model, "none");
+    session_set_rope(session, &table);
+    int32_t tokens[N_MAX];
+    uint8_t want[N_MAX];
+    TokenScore out[N_MAX];
+    TokenScore alone[N_MAX];
+    random_tokens(13, tokens, N_MAX);
+    memset(want, 1, sizeof want);
+    assert_err(session_score(session, tokens, N_MAX, want, out, NULL, &err), &err, ERR_CANCELLED,
+               "stopped");
+    left = 1000;
+    score(session, tokens, N_MAX, NULL, out);
+    Session *fresh = session_with(model, "none", 1);
+    score(fresh, tokens, N_MAX, NULL, alone);
+    assert_same_scores(out, alone, N_MAX - 1);
+    session_close(session);
+    session_close(fresh);
+    model_free(model);
+}
+
+static void test_bad_tokens_are_refused(void **state)
+{
+    (void)state;
+    Model *model = small_model(ROPE_HALVES, 2);
+    Session *session = session_with(model, "none", 1);
+    int32_t tokens[N_MAX + 1] = {1, 2, VOCAB_SIZE};
+    uint8_t want[N_MAX + 1] = {0};
+    TokenScore out[N_MAX + 1];
+    Err err;
+    assert_err(session_score(session, tokens, 3, want, out, NULL, &err), &err, ERR_INPUT,
+               "token id 83 at position 2");
+    tokens[2] = -1;
+    assert_err(session_score(session, tokens, 3, want, out, NULL, &err), &err, ERR_INPUT,
+               "token id -1");
+    assert_err(session_score(session, tokens, 0, want, out, NULL, &err), &err, ERR_INPUT,
+               "nothing to score");
+    assert_err(session_score(session, tokens, N_MAX + 1, want, out, NULL, &err), &err, ERR_INPUT,
+               "do not fit");
+    session_close(session);
+    model_free(model);
+}
+
+static void test_memory_grows_with_n_and_not_with_its_square(void **state)
+{
+    (void)state;
+    ModelConfig config = small_config(ROPE_HALVES, 2);
+    size_t one = session_bytes(&config, 1 << 14);
+    size_t two = session_bytes(&config, 1 << 15);
+    size_t four = session_bytes(&config, 1 << 16);
+    assert_true(four - two <= 2 * (two - one) + 4096);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_scores_equal_a_double_forward_pass),
+        cmocka_unit_test(test_logits_of_the_last_token_equal_the_twins),
+        cmocka_unit_test(test_rising_lengths_equal_each_alone_to_the_bit),
+        cmocka_unit_test(test_a_ragged_chunk_is_computed_again_when_it_grows),
+        cmocka_unit_test(test_a_row_whose_target_changed_is_scored_again),
+        cmocka_unit_test(test_any_history_gives_the_same_bits),
+        cmocka_unit_test(test_two_threads_give_the_bits_of_one),
+        cmocka_unit_test(test_a_change_of_rope_leaves_no_trace),
+        cmocka_unit_test(test_identity_settings_give_the_bits_of_none),
+        cmocka_unit_test(test_position_and_angle_forms_agree_at_the_logits),
+        cmocka_unit_test(test_layouts_agree_once_rows_are_permuted),
+        cmocka_unit_test(test_generate_follows_the_argmax_of_scores),
+        cmocka_unit_test(test_overflow_is_reported_where_it_starts),
+        cmocka_unit_test(test_a_stop_is_honoured_and_leaves_a_usable_session),
+        cmocka_unit_test(test_bad_tokens_are_refused),
+        cmocka_unit_test(test_memory_grows_with_n_and_not_with_its_square),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
