@@ -9,6 +9,8 @@ bool sql_disk_full(sqlite3 *db)
     if ((rc & 0xff) == SQLITE_FULL) return true;
     if ((rc & 0xff) != SQLITE_IOERR) return false;
     int reason = sqlite3_system_errno(db);
+    /* A failing write to the WAL leaves its reason in errno alone. */
+    if (reason == 0 && rc == SQLITE_IOERR_WRITE) reason = errno;
     return reason == ENOSPC || reason == EDQUOT || reason == EFBIG;
 }
 
