@@ -15,6 +15,7 @@ enum {
     CONFIG_MAX_LAYERS = 1 << 10,
     CONFIG_MAX_HEADS = 1 << 12,
     CONFIG_MAX_VOCAB = 1 << 21,
+    CONFIG_MAX_BYTES = 1 << 20, /* of a config.json */
 };
 
 typedef struct {
@@ -45,5 +46,8 @@ bool config_from_json(const json_t *root, const char *origin, ModelConfig *confi
 /* Cross-checks that hold for every format: positive widths within bounds, heads divisible, even n_rot.
  * Errors: INPUT. */
 bool config_check(const ModelConfig *config, const char *origin, Err *err) MUST_USE;
+
+/* Appends a canonical text of everything that can change a number: equal texts, equal computation. */
+void config_key(const ModelConfig *config, Buf *out);
 
 #endif

@@ -1,0 +1,229 @@
+/* How config.json spells rotation (Source: transformers, modeling_rope_utils.py of v4 and v5):
+ *
+ *   v4   rope_theta                 at the top level
+ *        rope_scaling               null, or {type | rope_type, factor, original_max_position_embeddings, …}
+ *   v5   rope_parameters            {rope_type, rope_theta, partial_rotary_factor, …}, for plain models too;
+ *                                   or one such dictionary a layer type
+ *
+ * A value found in two places must be the same in both. Every key of a dictionary is either read or refused by name: a key
+ * that is skipped (attn_factor, say) is how a model comes to run with the wrong rotation. */
+#include "models/config_rope.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/json.h"
+#include "base/str.h"
+
+/* Scaling types that files name. Those without a method are known, and refused. */
+static const struct {
+    const char *type;
+    const char *method;
+} rope_types[] = {
+    {"default",      "none"  },
+    {"none",         "none"  },
+    {"linear",       "linear"},
+    {"dynamic",      NULL    },
+    {"yarn",         NULL    },
+    {"llama3",       NULL    },
+    {"longrope",     NULL    },
+    {"su",           NULL    },
+    {"ntk",          NULL    },
+    {"dynamic-yarn", NULL    },
+    {"proportional", NULL    },
+    {"mrope",        NULL    },
+};
+
+/* Keys of a scaling dictionary that every type may hold, and those of one method. */
+static const struct {
+    const char *key;
+    const char *method; /* NULL: any */
+} rope_keys[] = {
+    {"type",                             NULL    },
+    {"rope_type",                        NULL    },
+    {"rope_theta",                       NULL    },
+    {"partial_rotary_factor",            NULL    },
+    {"factor",                           "linear"},
+    {"original_max_position_embeddings", "linear"},
+};
+
+bool config_rope_method(const char *type, const RopeMethod **method, Err *err)
+{
+    for (size_t i = 0; i < COUNT_OF(rope_types); i++) {
+        if (!str_equal(rope_types[i].type, type)) continue;
+        if (!rope_types[i].method)
+            return err_set(err, ERR_UNSUPPORTED,
+                           "RoPE scaling of type \"%s\" is not supported; default and linear are",
+                           type);
+        *method = rope_method_find(rope_types[i].method);
+        assert(*method);
+        return true;
+    }
+    return err_set(err, ERR_INPUT,
+                   "RoPE scaling of unknown type \"%s\"; default and linear are read", type);
+}
+
+void config_rope_lengths(ModelConfig *config, double factor, int64_t original, Buf *notes)
+{
+    int64_t claimed = config->n_ctx_train;
+    bool scaled = config->rope.method->params != 0;
+    config->rope.n_ctx_orig = original > 0 && original <= claimed ? original : claimed;
+    if (!scaled) return;
+    config->rope.param[ROPE_FACTOR] = (RopeValue){ROPE_NUMBER, factor};
+    if (config->rope.n_ctx_orig != original)
+        buf_printf(notes, "the length before scaling is %s; n_ctx_orig is the claimed %lld\n",
+                   original ? "out of range" : "not stated", (long long)claimed);
+    else if (fabs(factor * (double)original - (double)claimed) >= 0.5)
+        buf_printf(
+            notes,
+            "factor %g x original length %lld is not the claimed length %lld; n_ctx_orig is %lld\n",
+            factor, (long long)original, (long long)claimed, (long long)original);
+}
+
+/* The one scaling dictionary of a config, or NULL. */
+static bool find_dictionary(const json_t *root, json_t **found, const char **where, Err *err)
+{
+    json_t *v4 = json_object_get(root, "rope_scaling");
+    json_t *v5 = json_object_get(root, "rope_parameters");
+    if (json_is_null(v4)) v4 = NULL;
+    if (json_is_null(v5)) v5 = NULL;
+    if (v4 && v5 && !json_equal(v4, v5))
+        return err_set(err, ERR_INPUT,
+                       "rope_scaling and rope_parameters are both there and differ; keep one");
+    *found = v5 ? v5 : v4;
+    *where = v5 ? "rope_parameters" : "rope_scaling";
+    if (*found && !json_is_object(*found))
+        return err_set(err, ERR_INPUT, "key \"%s\" must be null or an object", *where);
+    return true;
+}
+
+static bool read_type(const json_t *dictionary, const char *where, const char **type, Err *err)
+{
+    const char *old = NULL;
+    const char *new = NULL;
+    if (!json_get_string(dictionary, "type", &old, err) ||
+        !json_get_string(dictionary, "rope_type", &new, err))
+        return err_prefix(err, "%s", where);
+    if (old && new && !str_equal(old, new))
+        return err_set(err, ERR_INPUT, "%s: type is \"%s\" and rope_type is \"%s\"; keep one",
+                       where, old, new);
+    *type = new ? new : old;
+    if (!*type && json_find(dictionary, "factor"))
+        return err_set(err, ERR_INPUT, "%s: has a factor but no rope_type", where);
+    if (!*type) *type = "default";
+    return true;
+}
+
+static bool key_is_read(const char *key, const RopeMethod *method)
+{
+    for (size_t i = 0; i < COUNT_OF(rope_keys); i++)
+        if (str_equal(rope_keys[i].key, key))
+            return !rope_keys[i].method || str_equal(rope_keys[i].method, method->name);
+    return false;
+}
+
+static bool check_keys(json_t *dictionary, const char *where, const RopeMethod *method, Err *err)
+{
+    const char *key;
+    json_t *value;
+    json_object_foreach(dictionary, key, value)
+    {
+        if (json_is_null(value) || key_is_read(key, method)) continue;
+        return err_set(
+            err, ERR_INPUT,
+            "%s: key \"%s\" has no meaning for method %s here, and is not skipped in silence",
+            where, key, method->name);
+    }
+    return true;
+}
+
+/* v5 may hold one dictionary a layer type. */
+static bool is_nested(json_t *dictionary)
+{
+    const char *key;
+    json_t *value;
+    json_object_foreach(dictionary, key, value) if (json_is_object(value)) return true;
+    return false;
+}
+
+static bool read_theta(const json_t *root, const json_t *dictionary, const char *where,
+                       ModelConfig *config, Buf *notes, Err *err)
+{
+    double top = 0;
+    double inner = 0;
+    if (!json_get_double(root, "rope_theta", &top, err)) return false;
+    if (!json_get_double(dictionary, "rope_theta", &inner, err))
+        return err_prefix(err, "%s", where);
+    bool has_top = json_find(root, "rope_theta") != NULL;
+    bool has_inner = json_find(dictionary, "rope_theta") != NULL;
+    if (has_top && has_inner && top != inner)
+        return err_set(err, ERR_INPUT, "rope_theta is %.17g but %s.rope_theta is %.17g; keep one",
+                       top, where, inner);
+    config->rope.theta = has_inner ? inner : has_top ? top : CONFIG_DEFAULT_THETA;
+    if (!has_top && !has_inner)
+        buf_printf(notes, "rope_theta is missing: taken as %g\n", CONFIG_DEFAULT_THETA);
+    return true;
+}
+
+static bool read_scaling(const json_t *root, json_t *dictionary, const char *where,
+                         ModelConfig *config, Buf *notes, Err *err)
+{
+    if (is_nested(dictionary))
+        return err_set(err, ERR_UNSUPPORTED, "%s differs between layer types: not supported",
+                       where);
+    const char *type;
+    if (!read_type(dictionary, where, &type, err)) return false;
+    if (!config_rope_method(type, &config->rope.method, err)) return err_prefix(err, "%s", where);
+    if (!check_keys(dictionary, where, config->rope.method, err)) return false;
+    double partial = 1;
+    double factor = 0;
+    int64_t original = 0;
+    if (!json_get_double(dictionary, "partial_rotary_factor", &partial, err) ||
+        !json_get_double(dictionary, "factor", &factor, err) ||
+        !json_get_i64(root, "original_max_position_embeddings", 0, ROPE_MAX_POSITION, &original,
+                      err) ||
+        !json_get_i64(dictionary, "original_max_position_embeddings", 0, ROPE_MAX_POSITION,
+                      &original, err))
+        return err_prefix(err, "%s", where);
+    if (partial != 1)
+        return err_set(err, ERR_UNSUPPORTED,
+                       "%s.partial_rotary_factor is %g: only whole heads are rotated", where,
+                       partial);
+    if (config->rope.method->params && !json_find(dictionary, "factor"))
+        return err_set(err, ERR_INPUT, "%s: type \"%s\" needs a factor", where, type);
+    config_rope_lengths(config, factor, original, notes);
+    return true;
+}
+
+/* The keys as the file spells them. */
+static void write_found(const json_t *root, ModelConfig *config)
+{
+    static const char *const keys[] = {"rope_theta", "rope_scaling", "rope_parameters",
+                                       "max_position_embeddings",
+                                       "original_max_position_embeddings"};
+    Buf text = {0};
+    for (size_t i = 0; i < COUNT_OF(keys); i++) {
+        const json_t *value = json_object_get(root, keys[i]);
+        if (!value) continue;
+        char *dump = json_dumps(value, JSON_COMPACT | JSON_ENCODE_ANY | JSON_REAL_PRECISION(15));
+        buf_printf(&text, "%s%s=%s", text.len ? " " : "", keys[i], dump ? dump : "?");
+        free(dump);
+    }
+    str_escape(buf_text(&text), text.len, config->rope_found, sizeof config->rope_found);
+    buf_free(&text);
+}
+
+bool config_rope_from_json(const json_t *root, ModelConfig *config, Buf *notes, Err *err)
+{
+    json_t *dictionary;
+    const char *where;
+    write_found(root, config);
+    config->rope = (RopeSpec){.method = rope_method_find("none"),
+                              .n_rot = config->n_rot,
+                              .n_ctx_orig = config->n_ctx_train};
+    if (!find_dictionary(root, &dictionary, &where, err)) return false;
+    if (!read_theta(root, dictionary, where, config, notes, err)) return false;
+    return !dictionary || read_scaling(root, dictionary, where, config, notes, err);
+}

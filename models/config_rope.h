@@ -1,0 +1,21 @@
+/* The rotation a model was trained with, as configs spell it. Used by the readers of config.json and of GGUF keys. */
+#ifndef MODELS_CONFIG_ROPE_H
+#define MODELS_CONFIG_ROPE_H
+
+#include "models/config.h"
+
+/* Base when a file states none. Source: the RoFormer paper, and the default of every reader of such files. */
+#define CONFIG_DEFAULT_THETA 10000.0
+
+/* Fills config->rope and config->rope_found from rope_theta, rope_scaling and rope_parameters. config->n_ctx_train and n_rot are read.
+ * Errors: INPUT (two values that differ, an unknown key or type), UNSUPPORTED (a known type that has no method here). */
+bool config_rope_from_json(const json_t *root, ModelConfig *config, Buf *notes, Err *err) MUST_USE;
+
+/* The method of a scaling type ("linear"). Errors: UNSUPPORTED (known, but no method here), INPUT (unknown). */
+bool config_rope_method(const char *type, const RopeMethod **method, Err *err) MUST_USE;
+
+/* Sets factor and n_ctx_orig of config->rope. original is the stated trained length before scaling, 0 when the file has none;
+ * contradictions with factor and config->n_ctx_train are noted. */
+void config_rope_lengths(ModelConfig *config, double factor, int64_t original, Buf *notes);
+
+#endif
