@@ -17,10 +17,10 @@ typedef struct WeightFile WeightFile;
 typedef struct {
     const char *name; /* "safetensors" */
     const char *help; /* one line for `list formats` */
-    /* Whether a path (file or folder) is of this format, judged by its name and first bytes. */
+    /* Whether a path (file or folder) is of this format, judged by its name and first bytes; n_head is 0 for a folder. */
     bool (*detect)(const char *path, const unsigned char *head, size_t n_head);
     bool (*open)(WeightFile *file, Err *err);
-    bool (*read_config)(const WeightFile *file, ModelConfig *config, Err *err);
+    bool (*read_config)(const WeightFile *file, ModelConfig *config, Buf *notes, Err *err);
     /* *tokenizer stays NULL (and why says the reason) when the file holds no usable one. */
     bool (*read_tokenizer)(const WeightFile *file, Tokenizer **tokenizer, char why[256], Err *err);
     void (*close)(WeightFile *file);
@@ -38,11 +38,12 @@ void weights_close(WeightFile *file);
 const WeightFormat *weights_format(const WeightFile *file);
 const char *weights_path(const WeightFile *file);
 
-/* What the file says of the model, checked. Errors: INPUT, UNSUPPORTED (names the key). */
+/* What the file says of the model, checked once by weights_open; vocab_size is the number of embedding rows where the file has an
+ * embedding. Errors: INPUT, UNSUPPORTED (names the key, or a tensor that the engine would have to use and does not). */
 bool weights_read_config(const WeightFile *file, ModelConfig *config, Err *err) MUST_USE;
 
-/* The tokenizer, or NULL with a reason in why: the model then runs on token ids. The caller frees it.
- * Errors: INPUT when the file has a tokenizer that is damaged or hostile. */
+/* The tokenizer, or NULL with a reason in why: the model then runs on token ids. The caller frees it. Works on files that hold a
+ * vocabulary only. Errors: INPUT when the file has a tokenizer that is damaged or hostile, or whose ids exceed the embedding. */
 bool weights_read_tokenizer(const WeightFile *file, Tokenizer **tokenizer, char why[256],
                             Err *err) MUST_USE;
 
