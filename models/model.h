@@ -1,7 +1,8 @@
 /* A loaded model: constant once open, shared between threads.
  *
- * Weights that are stored as F32 and aligned are used in the mapped file; others are converted to float once, when the
- * model is loaded (a chunk of prefill reads every weight, so converting on each use would cost more than the memory saves). */
+ * Weights that are stored as F32 and aligned are used in the mapped file; others are converted to
+ * float once, when the model is loaded (a chunk of prefill reads every weight, so converting on
+ * each use would cost more than the memory saves). */
 #ifndef MODELS_MODEL_H
 #define MODELS_MODEL_H
 
@@ -36,11 +37,18 @@ typedef struct {
 Model *model_load(const char *path, Err *err) MUST_USE;
 void model_free(Model *model);
 
-/* Bytes of converted weights that model_load would allocate. */
+/* Whether every tensor that the config asks for is there with its shape, as model_load would check.
+ * Errors: INPUT (names up to five), UNSUPPORTED (the config's). */
+bool model_check(const WeightFile *file, Err *err) MUST_USE;
+
+/* Bytes of converted weights that model_load would allocate; 0 when model_check fails. */
 size_t model_owned_bytes(const WeightFile *file);
 
-/* A model with random weights of a given shape, for benchmarks and tests: no file, no tokenizer, hash of (config, seed).
- * Weights are normal with variance 1/fan_in. Errors: NOMEM. */
+/* Weights of the model: elements of all slots, a shared head counted once. */
+int64_t model_n_params(const ModelConfig *config, bool tied);
+
+/* A model with random weights of a given shape, for benchmarks and tests: no file, no tokenizer,
+ * hash of (config, seed). Weights are normal with variance 1/fan_in. Errors: NOMEM. */
 Model *model_random(const ModelConfig *config, uint64_t seed, Err *err) MUST_USE;
 
 #endif

@@ -1,0 +1,379 @@
+/* From named tensors to pointers a forward pass can follow.
+ *
+ * A plan comes first: for each slot of the architecture its tensor, so that missing and misshapen ones are reported together and
+ * the bytes of conversion are known before any is allocated. Then one block is allocated for all tensors that must be
+ * converted (not F32, or not aligned), each starting on a cache line, and the rest is used where it is mapped. */
+#include "models/model.h"
+
+#include <math.h>
+#include <stdalign.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "base/rng.h"
+#include "models/dequant.h"
+
+enum {
+    FLOATS_PER_LINE = 16,
+    N_NAMED = 5, /* missing tensors that a message lists */
+};
+
+/* One tensor of the model, and where its floats go. */
+typedef struct {
+    Slot slot;
+    int layer;
+    const Tensor *tensor;
+    char name[ARCH_NAME_SIZE];
+} Part;
+
+typedef struct {
+    ModelConfig config;
+    Part *parts; /* layer by layer, then embedding, norm, head if it is stored */
+    size_t n_parts;
+    bool embedding_is_head; /* stored once, under the head's name */
+    bool has_head;
+} Plan;
+
+static bool is_used_in_place(const Tensor *tensor)
+{
+    return tensor->dtype == DTYPE_F32 && (uintptr_t)tensor->data % alignof(float) == 0;
+}
+
+static bool same_shape(const Tensor *a, const Tensor *b)
+{
+    if (a->n_dims != b->n_dims) return false;
+    for (int i = 0; i < a->n_dims; i++)
+        if (a->dims[i] != b->dims[i]) return false;
+    return true;
+}
+
+/* A line about a part that is missing or has another shape; false if it is right. */
+static bool describe_fault(const ModelConfig *config, const Part *part, Buf *out)
+{
+    Tensor want = {0};
+    char wanted[96];
+    char found[96];
+    arch_slot_shape(config, part->slot, &want);
+    if (part->tensor && same_shape(part->tensor, &want)) return false;
+    tensor_shape_text(&want, wanted);
+    if (part->tensor)
+        tensor_shape_text(part->tensor, found);
+    else
+        snprintf(found, sizeof found, "missing");
+    buf_printf(out, "%s%s is %s, wanted is %s = %s", out->len ? "; " : "", part->name, found,
+               wanted, arch_slot_shape_keys(part->slot));
+    return true;
+}
+
+static bool check_parts(const WeightFile *file, const Plan *plan, Err *err)
+{
+    Buf faults = {0};
+    size_t n_faults = 0;
+    for (size_t i = 0; i < plan->n_parts; i++) {
+        Buf unused = {0};
+        n_faults +=
+            describe_fault(&plan->config, &plan->parts[i], n_faults < N_NAMED ? &faults : &unused);
+        buf_free(&unused);
+    }
+    if (n_faults)
+        err_set(err, ERR_INPUT, "%s: %zu of %zu tensors are missing or have another shape: %s%s",
+                weights_path(file), n_faults, plan->n_parts, buf_text(&faults),
+                n_faults > N_NAMED ? "; …" : "");
+    buf_free(&faults);
+    return n_faults == 0;
+}
+
+static void add_part(Plan *plan, const WeightFile *file, Slot slot, int layer)
+{
+    Part *part = &plan->parts[plan->n_parts++];
+    *part = (Part){.slot = slot, .layer = layer};
+    arch_slot_name(arch_find(plan->config.arch), slot, layer, part->name);
+    part->tensor = weights_find(file, part->name);
+}
+
+static bool has_slot(const Plan *plan, const WeightFile *file, Slot slot)
+{
+    char name[ARCH_NAME_SIZE];
+    arch_slot_name(arch_find(plan->config.arch), slot, 0, name);
+    return weights_find(file, name) != NULL;
+}
+
+/* Finds every part. Free plan->parts whatever the result. */
+static bool make_plan(const WeightFile *file, Plan *plan, Err *err)
+{
+    *plan = (Plan){0};
+    if (!weights_read_config(file, &plan->config, err)) return false;
+    size_t n_layers = (size_t)plan->config.n_layers;
+    plan->parts = mem_alloc(n_layers * N_LAYER_SLOTS + N_SLOTS - N_LAYER_SLOTS, sizeof(Part));
+    for (int layer = 0; layer < plan->config.n_layers; layer++)
+        for (int slot = 0; slot < N_LAYER_SLOTS; slot++)
+            add_part(plan, file, (Slot)slot, layer);
+    plan->has_head = has_slot(plan, file, SLOT_HEAD);
+    plan->embedding_is_head =
+        plan->has_head && plan->config.tied && !has_slot(plan, file, SLOT_EMBEDDING);
+    if (!plan->embedding_is_head) add_part(plan, file, SLOT_EMBEDDING, 0);
+    add_part(plan, file, SLOT_OUT_NORM, 0);
+    if (plan->has_head) add_part(plan, file, SLOT_HEAD, 0);
+    return check_parts(file, plan, err);
+}
+
+bool model_check(const WeightFile *file, Err *err)
+{
+    Plan plan;
+    bool ok = make_plan(file, &plan, err);
+    free(plan.parts);
+    return ok;
+}
+
+/* Floats of a part in the owned block, up to a whole cache line. */
+static size_t padded_count(const Tensor *tensor)
+{
+    size_t count = (size_t)tensor_count(tensor);
+    return (count + FLOATS_PER_LINE - 1) / FLOATS_PER_LINE * FLOATS_PER_LINE;
+}
+
+/* A tensor of n bytes on disk has at most a few times n bytes of floats, so the sum cannot overflow. */
+static size_t owned_floats(const Plan *plan)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < plan->n_parts; i++)
+        if (!is_used_in_place(plan->parts[i].tensor)) n += padded_count(plan->parts[i].tensor);
+    return n;
+}
+
+size_t model_owned_bytes(const WeightFile *file)
+{
+    Plan plan;
+    Err err;
+    size_t n = make_plan(file, &plan, &err) ? owned_floats(&plan) * sizeof(float) : 0;
+    free(plan.parts);
+    return n;
+}
+
+int64_t model_n_params(const ModelConfig *config, bool tied)
+{
+    int64_t n = 0;
+    for (int slot = 0; slot < N_SLOTS; slot++) {
+        Tensor shape = {0};
+        arch_slot_shape(config, (Slot)slot, &shape);
+        if (slot == SLOT_HEAD && tied) continue;
+        n += tensor_count(&shape) * (slot < N_LAYER_SLOTS ? config->n_layers : 1);
+    }
+    return n;
+}
+
+static bool allocate_owned(Model *model, size_t n_floats, Err *err)
+{
+    if (n_floats == 0) return true;
+    size_t available = mem_available();
+    if (n_floats > available / sizeof(float))
+        return err_set(err, ERR_NOMEM,
+                       "%s: the weights as float need %.1f MB, %.1f MB of memory are available",
+                       weights_path(model->file), (double)n_floats * sizeof(float) / 1e6,
+                       (double)available / 1e6);
+    model->owned = mem_alloc_large(n_floats, sizeof(float), "the weights as float", err);
+    return model->owned != NULL;
+}
+
+/* The exponent is all ones exactly for NaN and infinities. */
+static int64_t count_nonfinite(const float *values, size_t n)
+{
+    int64_t count = 0;
+    for (size_t i = 0; i < n; i++) {
+        uint32_t bits;
+        memcpy(&bits, &values[i], sizeof bits);
+        count += (bits & 0x7f800000U) == 0x7f800000U;
+    }
+    return count;
+}
+
+static void scan_part(Model *model, const Part *part, const float *values)
+{
+    int64_t n = count_nonfinite(values, (size_t)tensor_count(part->tensor));
+    if (n == 0) return;
+    if (model->n_nonfinite == 0)
+        snprintf(model->nonfinite_tensor, sizeof model->nonfinite_tensor, "%s", part->name);
+    model->n_nonfinite += n;
+}
+
+static const float **place_of(Model *model, Slot slot, int layer)
+{
+    switch (slot) {
+    case SLOT_EMBEDDING: return &model->embedding;
+    case SLOT_OUT_NORM: return &model->out_norm;
+    case SLOT_HEAD: return &model->head;
+    default: return &model->layers[layer].slot[slot];
+    }
+}
+
+/* Points every slot at floats: in the map, or converted into the owned block. */
+static void fill_slots(Model *model, const Plan *plan)
+{
+    float *next = model->owned;
+    for (size_t i = 0; i < plan->n_parts; i++) {
+        const Part *part = &plan->parts[i];
+        const float *values = part->tensor->data;
+        if (!is_used_in_place(part->tensor)) {
+            size_t n = (size_t)tensor_count(part->tensor);
+            dtype_info(part->tensor->dtype)->to_f32(part->tensor->data, next, n);
+            values = next;
+            next += padded_count(part->tensor);
+        }
+        *place_of(model, part->slot, part->layer) = values;
+        scan_part(model, part, values);
+    }
+}
+
+/* The file decides what the head is; the config's claim is compared and noted. */
+static void settle_head(Model *model, const Plan *plan)
+{
+    const ModelConfig *config = &model->config;
+    if (plan->embedding_is_head) {
+        model->embedding = model->head;
+        buf_printf(&model->notes, "the shared embedding is stored under the head's name only\n");
+        return;
+    }
+    if (!plan->has_head) {
+        model->head = model->embedding;
+        buf_printf(&model->notes, "there is no head in the file: it shares the embedding%s\n",
+                   config->tied ? "" : ", although the config says otherwise");
+        return;
+    }
+    size_t n = (size_t)config->vocab_size * (size_t)config->d_model;
+    if (config->tied && memcmp(model->head, model->embedding, n * sizeof(float)) != 0)
+        buf_printf(
+            &model->notes,
+            "the config says that the head shares the embedding, but the file has a different head: "
+            "the file's is used\n");
+}
+
+static void write_notes(Model *model)
+{
+    if (model->n_nonfinite)
+        buf_printf(&model->notes, "%lld weights are NaN or infinite, the first in %s\n",
+                   (long long)model->n_nonfinite, model->nonfinite_tensor);
+    if (!model->tokenizer)
+        buf_printf(&model->notes, "no tokenizer: %s; token ids only\n", model->no_tokenizer_why);
+    else
+        buf_puts(&model->notes, tokenizer_notes(model->tokenizer));
+    buf_text(&model->notes);
+}
+
+static bool fill_model(Model *model, const Plan *plan, Err *err)
+{
+    model->config = plan->config;
+    model->layers = mem_zalloc((size_t)plan->config.n_layers, sizeof *model->layers);
+    buf_puts(&model->notes, weights_notes(model->file));
+    if (!allocate_owned(model, owned_floats(plan), err)) return false;
+    fill_slots(model, plan);
+    settle_head(model, plan);
+    if (!weights_read_tokenizer(model->file, &model->tokenizer, model->no_tokenizer_why, err))
+        return false;
+    write_notes(model);
+    return weights_hash(model->file, model->hash, err);
+}
+
+Model *model_load(const char *path, Err *err)
+{
+    WeightFile *file = weights_open(path, err);
+    if (!file) return NULL;
+    Model *model = mem_zalloc(1, sizeof *model);
+    model->file = file;
+    Plan plan;
+    bool ok = make_plan(file, &plan, err) && fill_model(model, &plan, err);
+    free(plan.parts);
+    if (ok) return model;
+    model_free(model);
+    return NULL;
+}
+
+void model_free(Model *model)
+{
+    if (!model) return;
+    tokenizer_free(model->tokenizer);
+    weights_close(model->file);
+    free(model->layers);
+    free(model->owned);
+    buf_free(&model->notes);
+    free(model);
+}
+
+/* Fills a tensor with normal numbers of variance 1/columns, by Box and Muller; a vector (a norm's gain) with ones. Every tensor has a
+ * stream of its own, so the order and the threads do not matter. */
+static void fill_random(float *to, const Tensor *shape, Rng rng)
+{
+    size_t n = (size_t)tensor_count(shape);
+    if (shape->n_dims == 1) {
+        for (size_t i = 0; i < n; i++)
+            to[i] = 1.0F;
+        return;
+    }
+    const float two_pi = 6.2831853F;
+    float scale = 1.0F / sqrtf((float)shape->dims[1]);
+    for (size_t i = 0; i < n; i += 2) {
+        float u = ((float)(rng_u32(&rng) >> 8) + 0.5F) * 0x1p-24F;
+        float angle = two_pi * (float)(rng_u32(&rng) >> 8) * 0x1p-24F;
+        float radius = scale * sqrtf(-2.0F * logf(u));
+        to[i] = radius * cosf(angle);
+        if (i + 1 < n) to[i + 1] = radius * sinf(angle);
+    }
+}
+
+/* Lays the slots out in the owned block, which has room for all of them. */
+static void fill_random_slots(Model *model, uint64_t seed)
+{
+    float *next = model->owned;
+    for (int slot = 0; slot < N_SLOTS; slot++) {
+        Tensor shape = {0};
+        arch_slot_shape(&model->config, (Slot)slot, &shape);
+        int n_layers = slot < N_LAYER_SLOTS ? model->config.n_layers : 1;
+        size_t stride = padded_count(&shape);
+        if (slot == SLOT_HEAD && model->config.tied) continue;
+#pragma omp parallel for schedule(static)
+        for (int layer = 0; layer < n_layers; layer++) {
+            float *to = next + (size_t)layer * stride;
+            fill_random(to, &shape, rng_open(seed, (uint32_t)slot, (uint32_t)layer, 0));
+            *place_of(model, (Slot)slot, layer) = to;
+        }
+        next += (size_t)n_layers * stride;
+    }
+    if (model->config.tied) model->head = model->embedding;
+}
+
+/* Floats of all slots, each padded to a cache line. */
+static size_t random_floats(const ModelConfig *config)
+{
+    size_t n = 0;
+    for (int slot = 0; slot < N_SLOTS; slot++) {
+        Tensor shape = {0};
+        arch_slot_shape(config, (Slot)slot, &shape);
+        if (slot == SLOT_HEAD && config->tied) continue;
+        n += padded_count(&shape) * (size_t)(slot < N_LAYER_SLOTS ? config->n_layers : 1);
+    }
+    return n;
+}
+
+Model *model_random(const ModelConfig *config, uint64_t seed, Err *err)
+{
+    if (!config_check(config, "random model", err)) return NULL;
+    Model *model = mem_zalloc(1, sizeof *model);
+    model->config = *config;
+    model->config.rope_layout = ROPE_HALVES;
+    model->layers = mem_zalloc((size_t)config->n_layers, sizeof *model->layers);
+    snprintf(model->no_tokenizer_why, sizeof model->no_tokenizer_why, "random weights");
+    model->owned = mem_alloc_large(random_floats(config), sizeof(float), "random weights", err);
+    if (!model->owned) {
+        model_free(model);
+        return NULL;
+    }
+    fill_random_slots(model, seed);
+    Buf key = {0};
+    config_key(&model->config, &key);
+    buf_printf(&key, "seed=%llu\n", (unsigned long long)seed);
+    hash_bytes(buf_text(&key), key.len, model->hash);
+    buf_free(&key);
+    buf_text(&model->notes);
+    return model;
+}
