@@ -1,4 +1,5 @@
-/* A growable byte buffer. data is NULL until something is appended; buf_text() is always NUL-terminated. */
+/* A growable byte buffer. data is NULL until something is appended; buf_text() is always
+ * NUL-terminated. */
 #ifndef BASE_BUF_H
 #define BASE_BUF_H
 

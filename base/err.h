@@ -1,8 +1,9 @@
 /* One error, carried by value from where it happened to `main`, which prints it once.
  *
- * A function that can fail returns bool (or a pointer that may be NULL) and takes `Err *err` last. err may not be
- * NULL. The code decides what the program does next and nothing else; the text is for a person and says
- * what was wrong, where (file, key or byte offset), what was found, what was allowed and what to do. */
+ * A function that can fail returns bool (or a pointer that may be NULL) and takes `Err *err`
+ * last. err may not be NULL. The code decides what the program does next and nothing else; the
+ * text is for a person and says what was wrong, where (file, key or byte offset), what was found,
+ * what was allowed and what to do. */
 #ifndef BASE_ERR_H
 #define BASE_ERR_H
 
@@ -28,7 +29,8 @@ typedef struct {
     char text[ERR_TEXT_MAX];
 } Err;
 
-/* Sets the error; a text that is too long is cut. Always returns false, so that `return err_set(…)` reads well. */
+/* Sets the error; a text that is too long is cut. Always returns false, so that `return
+ * err_set(…)` reads well. */
 bool err_set(Err *err, ErrCode code, const char *format, ...) PRINTF_LIKE(3, 4);
 
 /* Puts "prefix: " before the text of an error that is already set. Always returns false. */

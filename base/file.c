@@ -22,7 +22,8 @@ static const char *kind_of(mode_t mode)
     return "not a regular file";
 }
 
-/* Opens a regular file for reading; -1 and err otherwise. O_NONBLOCK keeps a pipe from hanging us before it is refused. */
+/* Opens a regular file for reading; -1 and err otherwise. O_NONBLOCK keeps a pipe from hanging us
+ * before it is refused. */
 static int open_regular(const char *path, size_t *size, Err *err)
 {
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
@@ -109,7 +110,8 @@ static bool write_all(int fd, const char *bytes, size_t n)
     return true;
 }
 
-/* Makes a rename in the folder of `path` durable. Failure is not an error: some file systems cannot. */
+/* Makes a rename in the folder of `path` durable. Failure is not an error: some file systems
+ * cannot. */
 static void sync_folder(const char *path)
 {
     const char *slash = strrchr(path, '/');

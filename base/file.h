@@ -21,7 +21,8 @@ void file_unmap(FileMap *map);
 /* Appends a whole regular file to buf. Errors: INPUT (as file_map, or larger than max_bytes). */
 bool file_read(const char *path, size_t max_bytes, Buf *buf, Err *err) MUST_USE;
 
-/* Writes a file through a temporary in the same folder, fsync and rename: the old content or the new one, never a part.
+/* Writes a file through a temporary in the same folder, fsync and rename: the old content or the
+ * new one, never a part.
  * Errors: OUTPUT. */
 bool file_write_atomic(const char *path, const void *bytes, size_t n, Err *err) MUST_USE;
 
@@ -34,8 +35,8 @@ char *file_join(const char *folder, const char *name);
 /* The part after the last slash; lends. */
 const char *file_base_name(const char *path);
 
-/* Names of the regular files of a folder, sorted by byte order, hidden ones left out. Sets *names (free each, then the array)
- * and *n. Errors: INPUT. */
+/* Names of the regular files of a folder, sorted by byte order, hidden ones left out. Sets *names
+ * (free each, then the array) and *n. Errors: INPUT. */
 bool file_list_dir(const char *path, char ***names, size_t *n, Err *err) MUST_USE;
 
 #endif

@@ -8,7 +8,8 @@
 
 enum { MAX_DEPTH = 64 };
 
-/* jansson recurses as deep as the text nests, so depth is bounded before it sees the text. Brackets in strings do not count. */
+/* jansson recurses as deep as the text nests, so depth is bounded before it sees the text.
+ * Brackets in strings do not count. */
 static bool depth_is_bounded(const char *text, size_t n)
 {
     int depth = 0;

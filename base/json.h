@@ -1,7 +1,8 @@
-/* JSON in, on jansson: bounded size and depth, duplicate keys refused, and getters that name the key in their errors.
+/* JSON in, on jansson: bounded size and depth, duplicate keys refused, and getters that name the
+ * key in their errors.
  *
- * A getter returns true when the key is absent or null (*out keeps its value), so defaults are set before the call;
- * it fails only when the key is there with a value of the wrong kind. */
+ * A getter returns true when the key is absent or null (*out keeps its value), so defaults are
+ * set before the call; it fails only when the key is there with a value of the wrong kind. */
 #ifndef BASE_JSON_H
 #define BASE_JSON_H
 

@@ -78,7 +78,8 @@ void *mem_alloc_large(size_t n, size_t size, const char *what, Err *err)
     return memset(p, 0, bytes);
 }
 
-/* First integer after `key` in a small text file; SIZE_MAX if there is none (cgroup writes "max" for no limit). */
+/* First integer after `key` in a small text file; SIZE_MAX if there is none (cgroup writes "max"
+ * for no limit). */
 static size_t read_number(const char *path, const char *key)
 {
     FILE *f = fopen(path, "r");

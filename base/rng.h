@@ -1,5 +1,6 @@
-/* Counter-based random numbers: the k-th number of a stream depends on its key and on k, never on what ran before, so that
- * prompts are the same in any order, shard or thread. Source: Philox4x32-10, Salmon et al., SC11 (Random123). */
+/* Counter-based random numbers: the k-th number of a stream depends on its key and on k, never on
+ * what ran before, so that prompts are the same in any order, shard or thread. Source:
+ * Philox4x32-10, Salmon et al., SC11 (Random123). */
 #ifndef BASE_RNG_H
 #define BASE_RNG_H
 

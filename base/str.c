@@ -90,7 +90,8 @@ static bool starts_like_number(const char *s)
 bool str_to_double(const char *s, double *out)
 {
     if (!starts_like_number(s)) return false;
-    /* main never calls setlocale, so strtod reads the C locale's decimal point. Hexadecimal, "inf" and "nan" are refused. */
+    /* main never calls setlocale, so strtod reads the C locale's decimal point. Hexadecimal,
+     * "inf" and "nan" are refused. */
     if (strpbrk(s, "xXnNpP")) return false;
     char *end;
     double v = strtod(s, &end);

@@ -17,7 +17,8 @@ bool str_equal(const char *a, const char *b);
 bool str_starts_with(const char *s, const char *prefix);
 bool str_ends_with(const char *s, const char *suffix);
 
-/* Number of single-byte edits (insert, delete, change) between two strings; strings over 63 bytes count as far apart. */
+/* Number of single-byte edits (insert, delete, change) between two strings; strings over 63 bytes
+ * count as far apart. */
 int str_distance(const char *a, const char *b);
 
 /* Reads the whole of s as a finite decimal number, independent of locale. False on anything else. */
@@ -29,19 +30,21 @@ bool str_to_i64(const char *s, int64_t *out) MUST_USE;
 /* As str_to_i64, with an optional suffix k or m (x 1024, x 1048576): a context length such as 4k. */
 bool str_to_size(const char *s, int64_t *out) MUST_USE;
 
-/* Copies at most n bytes of `bytes` into out (capacity cap, always terminated) with control bytes, invalid UTF-8 and
- * bidirectional control characters written as \xNN, so that hostile text can be printed. A text that is cut ends in "…". */
+/* Copies at most n bytes of `bytes` into out (capacity cap, always terminated) with control
+ * bytes, invalid UTF-8 and bidirectional control characters written as \xNN, so that hostile text
+ * can be printed. A text that is cut ends in "…". */
 void str_escape(const char *bytes, size_t n, char *out, size_t cap);
 
-/* Length in bytes (1 to 4) of the well-formed UTF-8 character at s, of which n bytes are readable; 0 if ill-formed.
+/* Length in bytes (1 to 4) of the well-formed UTF-8 character at s, of which n bytes are
+ * readable; 0 if ill-formed.
  * Source: Unicode 15, table 3-7. codepoint may be NULL. */
 int str_utf8_char(const char *s, size_t n, uint32_t *codepoint);
 
 /* Writes a code point as UTF-8 (1 to 4 bytes) and returns the length. */
 int str_utf8_put(uint32_t codepoint, char out[4]);
 
-/* The shortest decimal text that reads back as exactly v ("0.1", "1e-05"): the one way numbers enter keys and reports.
- * out needs 32 bytes. */
+/* The shortest decimal text that reads back as exactly v ("0.1", "1e-05"): the one way numbers
+ * enter keys and reports. out needs 32 bytes. */
 void str_from_double(double v, char out[32]);
 
 #endif

@@ -1,14 +1,16 @@
 /* Flash-style attention on sgemm (Dao et al. 2022, arXiv 2205.14135, algorithm 1).
  *
- * For each key head, the queries of its group are stacked to one matrix of group * m rows. Keys come in tiles of ATTENTION_TILE:
+ * For each key head, the queries of its group are stacked to one matrix of group * m rows. Keys
+ * come in tiles of ATTENTION_TILE:
  *
  *     S = Q Kᵀ / sqrt(head_dim)         one sgemm, always of the same shape
  *     S[row, j] = -inf for keys after the row's own position (last tile only)
  *     online softmax: rows of S become P, the running maximum and sum move, O is rescaled
  *     O = O + P V                       one sgemm
  *
- * and O is divided by the sum at the end. Scratch is one tile of S a head, so memory is O(n d) for the cache and O(1) beyond. A masked
- * probability is exactly 0, and the caller keeps cached values finite, so what lies after a row cannot reach it. */
+ * and O is divided by the sum at the end. Scratch is one tile of S a head, so memory is O(n d)
+ * for the cache and O(1) beyond. A masked probability is exactly 0, and the caller keeps cached
+ * values finite, so what lies after a row cannot reach it. */
 #include "models/attention.h"
 
 #include <cblas.h>
@@ -87,7 +89,8 @@ static void scatter_normalised(const AttentionShape *shape, const HeadScratch *s
     }
 }
 
-/* Softmax of a tile's rows. Keys of the tile stand at tile_first …; row r of each head stands at first + r. */
+/* Softmax of a tile's rows. Keys of the tile stand at tile_first …; row r of each head stands at
+ * first + r. */
 static void softmax_tile(const AttentionShape *shape, const HeadScratch *s, int64_t tile_first,
                          int64_t first, int m)
 {

@@ -1,4 +1,5 @@
-/* What a probe may ask of a model, wherever it runs: the engine of this program, a server (later), a fake for tests. */
+/* What a probe may ask of a model, wherever it runs: the engine of this program, a server
+ * (later), a fake for tests. */
 #ifndef MODELS_BACKEND_H
 #define MODELS_BACKEND_H
 
@@ -33,16 +34,18 @@ struct Backend {
 bool backend_open_engine(Backend *backend, const Model *model, int64_t n_ctx_max,
                          const SessionOptions *options, Err *err) MUST_USE;
 
-/* Spells texts only: for planning without weights. score and generate are UNSUPPORTED. The tokenizer (NULL: has_text is false) must outlive
- * it. */
+/* Spells texts only: for planning without weights. score and generate are UNSUPPORTED. The
+ * tokenizer (NULL: has_text is false) must outlive it. */
 void backend_open_text(Backend *backend, const Tokenizer *tokenizer, int vocab_size);
 
-/* A deterministic pretend model for testing the harness: tokens are bytes, BOS is 256, the nll of a token is a hash of
- * (setting, the token and its position) in 0 … 6, and a passkey is retrieved (argmax at each of its tokens, and by generate) as long as
- * n is at most the effective reach n_ctx_orig * λ. Never stops, needs no file. */
+/* A deterministic pretend model for testing the harness: tokens are bytes, BOS is 256, the nll of
+ * a token is a hash of (setting, the token and its position) in 0 … 6, and a passkey is retrieved
+ * (argmax at each of its tokens, and by generate) as long as n is at most the effective reach
+ * n_ctx_orig * λ. Never stops, needs no file. */
 void backend_open_fake(Backend *backend, int64_t n_ctx_max);
 
-/* The calls; see session.h for score and generate. set_rope errors: USAGE. encode errors: UNSUPPORTED when has_text is false. */
+/* The calls; see session.h for score and generate. set_rope errors: USAGE. encode errors:
+ * UNSUPPORTED when has_text is false. */
 bool backend_set_rope(Backend *backend, const RopeSpec *spec, int64_t n_ctx, Err *err) MUST_USE;
 bool backend_encode(const Backend *backend, const char *text, size_t n, TokenList *out,
                     Err *err) MUST_USE;

@@ -3,8 +3,8 @@
  *     x += Wo attention(rope(Wq norm(x)), rope(Wk norm(x)), Wv norm(x))
  *     x += Wdown (silu(Wgate norm(x)) * Wup norm(x))
  *
- * and logits = head norm(x). Keys are stored rotated, so each is rotated once. Angles of a position are computed
- * when a chunk first reaches it. */
+ * and logits = head norm(x). Keys are stored rotated, so each is rotated once. Angles of a
+ * position are computed when a chunk first reaches it. */
 #include "models/forward.h"
 
 #include <math.h>
@@ -50,8 +50,8 @@ static AttentionShape attention_shape(const ModelConfig *config, int64_t n_posit
     };
 }
 
-/* Floats of every buffer, in the order of their pointers. config_check has bounded each factor, so that products of two or three
- * stay far below 2^63. */
+/* Floats of every buffer, in the order of their pointers. config_check has bounded each factor,
+ * so that products of two or three stay far below 2^63. */
 enum { N_BUFFERS = 14 };
 static void buffer_sizes(const ModelConfig *config, int64_t n_positions, int m,
                          size_t floats[N_BUFFERS])
@@ -161,8 +161,8 @@ static void rotate_heads(const Forward *f, float *x, int64_t first, int n, int n
     }
 }
 
-/* Moves a chunk's keys or values into the cache of a layer. Rows from n on and rows that are not finite become zero.
- * Returns the first row that was not finite, or n. */
+/* Moves a chunk's keys or values into the cache of a layer. Rows from n on and rows that are not
+ * finite become zero. Returns the first row that was not finite, or n. */
 static int store_rows(const Forward *f, const float *rows, float *cache, int64_t first, int n,
                       int m)
 {

@@ -1,8 +1,10 @@
-/* The idea: matrix products are OpenBLAS's, everything between them is a loop that the compiler turns into vectors.
+/* The idea: matrix products are OpenBLAS's, everything between them is a loop that the compiler
+ * turns into vectors.
  *
- * sgemm's bits depend on the shape of the call and on a row's place in it, so shapes are fixed: columns of w are cut
- * into tiles of LINEAR_TILE, whoever computes them. exp is written out as a polynomial in C, since a
- * library's vector exp and scalar exp differ in the last bits and a tail element would depend on where the tail starts. */
+ * sgemm's bits depend on the shape of the call and on a row's place in it, so shapes are fixed:
+ * columns of w are cut into tiles of LINEAR_TILE, whoever computes them. exp is written out as a
+ * polynomial in C, since a library's vector exp and scalar exp differ in the last bits and a tail
+ * element would depend on where the tail starts. */
 #include "models/kernels.h"
 
 #include <cblas.h>
@@ -16,7 +18,8 @@
 #include "base/mem.h"
 #include "base/rng.h"
 
-/* Columns of one sgemm call: wide enough for sgemm to be near its peak, narrow enough to share out. */
+/* Columns of one sgemm call: wide enough for sgemm to be near its peak, narrow enough to share
+ * out. */
 enum { LINEAR_TILE = 512 };
 
 /* Any CBLAS will do; these are OpenBLAS's own. */
@@ -116,8 +119,9 @@ void kernels_rms_norm(const float *x, const float *weight, float *y, int m, int 
     }
 }
 
-/* e^x = 2^n e^r with n = round(x / ln 2), |r| <= ln 2 / 2; e^r by its Taylor polynomial of degree 7, relative error 4e-9.
- * Adding 1.5 * 2^23 rounds to an integer and leaves it in the low bits of the sum. */
+/* e^x = 2^n e^r with n = round(x / ln 2), |r| <= ln 2 / 2; e^r by its Taylor polynomial of degree
+ * 7, relative error 4e-9. Adding 1.5 * 2^23 rounds to an integer and leaves it in the low bits of
+ * the sum. */
 static inline float exp_f32(float x)
 {
     const float round_magic = 12582912.0F;

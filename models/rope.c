@@ -2,8 +2,9 @@
  *
  *     text --parse--> RopeSpec --resolve(target)--> RopeSpec with numbers --make(n_ctx)--> RopeTable --angles--> cos, sin
  *
- * Every arrow is a pure function, so a table cannot remember an earlier prompt. Angles, products and range reduction are double: in float, the
- * cosine of position 131072 is off by 7e-3 (and by 1 near 2^24), in double it is exact to a float's last bit. */
+ * Every arrow is a pure function, so a table cannot remember an earlier prompt. Angles, products
+ * and range reduction are double: in float, the cosine of position 131072 is off by 7e-3 (and by
+ * 1 near 2^24), in double it is exact to a float's last bit. */
 #include "models/rope.h"
 
 #include <math.h>
@@ -263,7 +264,8 @@ static void table_key(const RopeTable *table, Buf *out)
     }
 }
 
-/* A table that is the same at every length is its own key. One that depends on the length is known by what makes it. */
+/* A table that is the same at every length is its own key. One that depends on the length is
+ * known by what makes it. */
 void rope_spec_key(const RopeSpec *spec, Buf *out)
 {
     if (!rope_spec_depends_on_n_ctx(spec)) {

@@ -1,8 +1,9 @@
 /* The scaling methods: one function and one row each.
  *
- * Engineer B's methods (class theta) change inv_freq and leave positions alone; Engineer A's (class position) change the position
- * map and leave inv_freq alone. Neither calls the other: `pi` and `linear` are the same mathematics in two forms, and
- * that they agree is something the tests show instead of something the code assumes. */
+ * Engineer B's methods (class theta) change inv_freq and leave positions alone; Engineer A's
+ * (class position) change the position map and leave inv_freq alone. Neither calls the other:
+ * `pi` and `linear` are the same mathematics in two forms, and that they agree is something the
+ * tests show instead of something the code assumes. */
 #include <math.h>
 
 #include "models/rope.h"

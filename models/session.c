@@ -1,16 +1,20 @@
 /* The timeline: which tokens are held, whose keys are valid, which rows were scored.
  *
- * Bits do not depend on history because every number is computed by calls of the same shape on the same place:
- *   - chunks of SESSION_CHUNK tokens start at multiples of SESSION_CHUNK; a ragged last one is padded with zero rows. A row's
+ * Bits do not depend on history because every number is computed by calls of the same shape on
+ * the same place:
+ * - chunks of SESSION_CHUNK tokens start at multiples of SESSION_CHUNK; a ragged last one is
+ *   padded with zero rows. A row's
  *     slot in every sgemm is its position mod SESSION_CHUNK.
- *   - a prefix is kept in whole chunks. A kept chunk whose rows are wanted but were not scored is computed again,
+ * - a prefix is kept in whole chunks. A kept chunk whose rows are wanted but were not scored is
+ *   computed again,
  *     which writes the keys and values that are there already.
- *   - the head computes aligned groups of FORWARD_HEAD_ROWS rows whole.
- *   - tokens that generate adds are computed one row at a time, by calls of another shape; the chunks they touch are never kept.
+ * - the head computes aligned groups of FORWARD_HEAD_ROWS rows whole. - tokens that generate
+ *   adds are computed one row at a time, by calls of another shape; the chunks they touch are
+ *   never kept.
  *
- * States of a position:   unknown --chunk--> valid keys --head--> scored
- * A prompt that differs at position p takes everything from the start of p's chunk back to unknown; the score of row
- * p-1 goes with it, since its target was token p. */
+ * States of a position:   unknown --chunk--> valid keys --head--> scored A prompt that differs at
+ * position p takes everything from the start of p's chunk back to unknown; the score of row p-1
+ * goes with it, since its target was token p. */
 #include "models/session.h"
 
 #include <math.h>

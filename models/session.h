@@ -1,8 +1,10 @@
-/* One mutable timeline on a model: the tokens so far, their keys and values, and the nll of each token that was scored.
+/* One mutable timeline on a model: the tokens so far, their keys and values, and the nll of each
+ * token that was scored.
  *
- * session_score() keeps what it shares with the tokens it already holds, in whole chunks of SESSION_CHUNK tokens, so that rising
- * lengths and prompts with a common start cost only what is new. **A number never depends on what ran before**, on threads or on
- * how often a chunk was computed: see the head of session.c for how. */
+ * session_score() keeps what it shares with the tokens it already holds, in whole chunks of
+ * SESSION_CHUNK tokens, so that rising lengths and prompts with a common start cost only what is
+ * new. **A number never depends on what ran before**, on threads or on how often a chunk was
+ * computed: see the head of session.c for how. */
 #ifndef MODELS_SESSION_H
 #define MODELS_SESSION_H
 
@@ -11,7 +13,8 @@
 
 enum { SESSION_CHUNK = 128 }; /* tokens a prefill step; also the key tile of attention */
 
-/* Raised when any of the numbers a session gives for the same input changes; part of every cell's key. */
+/* Raised when any of the numbers a session gives for the same input changes; part of every cell's
+ * key. */
 enum { SESSION_NUMERIC_VERSION = 1 };
 
 typedef struct Session Session;
@@ -38,21 +41,25 @@ void session_close(Session *session);
 /* Bytes that session_open would allocate. */
 size_t session_bytes(const ModelConfig *config, int64_t n_ctx_max);
 
-/* Sets the rotation for what follows. Forgets the timeline unless the table is equal to the one in use. */
+/* Sets the rotation for what follows. Forgets the timeline unless the table is equal to the one
+ * in use. */
 void session_set_rope(Session *session, const RopeTable *table);
 
-/* Scores tokens[i + 1] given tokens[0 … i] for every i < n-1 with want[i] non-zero; out[i] of other rows is left alone.
- * want: n-1 bytes, out: n-1 entries. The first score that is not finite is reported in *first_nonfinite (row index, -1: none; may be NULL).
+/* Scores tokens[i + 1] given tokens[0 … i] for every i < n-1 with want[i] non-zero; out[i] of
+ * other rows is left alone. want: n-1 bytes, out: n-1 entries. The first score that is not finite
+ * is reported in *first_nonfinite (row index, -1: none; may be NULL).
  * Errors: INPUT (an id outside the vocabulary, n > n_ctx_max), CANCELLED. */
 bool session_score(Session *session, const int32_t *tokens, int64_t n, const uint8_t *want,
                    TokenScore *out, int64_t *first_nonfinite, Err *err) MUST_USE;
 
-/* Greedy continuation of n tokens by at most n_new; stops after stop_id (-1: never). Sets *n_out. Nothing it adds stays in the timeline.
+/* Greedy continuation of n tokens by at most n_new; stops after stop_id (-1: never). Sets *n_out.
+ * Nothing it adds stays in the timeline.
  * Errors: as session_score, NONFINITE. */
 bool session_generate(Session *session, const int32_t *tokens, int64_t n, int64_t n_new,
                       int32_t stop_id, int32_t *out, int64_t *n_out, Err *err) MUST_USE;
 
-/* Logits of the last of n tokens, [vocab_size] float: for `audit`, tests and `generate`. Errors: as session_score. */
+/* Logits of the last of n tokens, [vocab_size] float: for `audit`, tests and `generate`. Errors:
+ * as session_score. */
 bool session_logits(Session *session, const int32_t *tokens, int64_t n, float *logits,
                     Err *err) MUST_USE;
 

@@ -1,7 +1,8 @@
 /* Text to token ids and back, for the tokenizers that come inside model files.
  *
- * Data never becomes control tokens: tokenizer_encode looks for special tokens in the text only when parse_special is set. No BOS or EOS is
- * added by encode; bos_id and adds_bos say what the model was trained with. */
+ * Data never becomes control tokens: tokenizer_encode looks for special tokens in the text only
+ * when parse_special is set. No BOS or EOS is added by encode; bos_id and adds_bos say what the
+ * model was trained with. */
 #ifndef MODELS_TOKENIZER_H
 #define MODELS_TOKENIZER_H
 
@@ -22,7 +23,8 @@ void token_list_append(TokenList *list, const int32_t *ids, size_t n);
 void token_list_free(TokenList *list);
 
 /* Reads a tokenizer.json (BPE). config_path is tokenizer_config.json beside it, or NULL.
- * Errors: INPUT (damaged, zero merges, bad ids), UNSUPPORTED (Unigram, WordPiece, an unknown pre-tokenizer: named). */
+ * Errors: INPUT (damaged, zero merges, bad ids), UNSUPPORTED (Unigram, WordPiece, an unknown
+ * pre-tokenizer: named). */
 Tokenizer *tokenizer_open_json(const char *path, const char *config_path, Err *err) MUST_USE;
 
 /* The same from memory (for fuzzing); config_text may be NULL. */
@@ -58,16 +60,19 @@ typedef struct {
     const char *origin; /* file name for messages */
 } SpmVocab;
 
-/* A SentencePiece BPE tokenizer (GGUF "llama" model, llama2.c's tokenizer file): merges by score, falls back to bytes.
- * Copies what it needs. Errors: INPUT (ids out of range, a malformed byte piece). */
+/* A SentencePiece BPE tokenizer (GGUF "llama" model, llama2.c's tokenizer file): merges by score,
+ * falls back to bytes. Copies what it needs. Errors: INPUT (ids out of range, a malformed byte
+ * piece). */
 Tokenizer *tokenizer_open_spm(const SpmVocab *vocab, Err *err) MUST_USE;
 
-/* Reads llama2.c's tokenizer file (int max length; then for each of vocab_size entries float score, int length, bytes).
+/* Reads llama2.c's tokenizer file (int max length; then for each of vocab_size entries float
+ * score, int length, bytes).
  * Errors: INPUT. */
 Tokenizer *tokenizer_open_llama2c(const char *path, int vocab_size, Err *err) MUST_USE;
 
 /* A byte-level BPE vocabulary of GGUF ("gpt2" model): pieces by id, merges "a b" by rank.
- * pretokenizer is tokenizer.ggml.pre or the user's choice. Errors: INPUT, UNSUPPORTED (unknown pretokenizer). */
+ * pretokenizer is tokenizer.ggml.pre or the user's choice. Errors: INPUT, UNSUPPORTED (unknown
+ * pretokenizer). */
 typedef struct {
     const SpmPiece *pieces; /* score unused */
     size_t n_pieces;
@@ -83,14 +88,16 @@ Tokenizer *tokenizer_open_bpe(const BpeVocab *vocab, Err *err) MUST_USE;
 
 void tokenizer_free(Tokenizer *tokenizer);
 
-/* Appends the ids of n bytes of text. text need not be valid UTF-8: byte-level vocabularies take any byte, others count a replacement
- * (tokenizer_replacements). Errors: UNSUPPORTED (no pre-tokenizer known), INPUT (a character that the vocabulary cannot spell and that has
- * no unknown token). */
+/* Appends the ids of n bytes of text. text need not be valid UTF-8: byte-level vocabularies take
+ * any byte, others count a replacement (tokenizer_replacements). Errors: UNSUPPORTED (no
+ * pre-tokenizer known), INPUT (a character that the vocabulary cannot spell and that has no
+ * unknown token). */
 bool tokenizer_encode(const Tokenizer *tokenizer, const char *text, size_t n, bool parse_special,
                       TokenList *out, Err *err) MUST_USE;
 
-/* Appends the text of n ids. Ids out of range append U+FFFD. skip_special leaves control tokens out. The space that encode put before the first
- * word is taken off when the first id is at the start of a text (at_start). */
+/* Appends the text of n ids. Ids out of range append U+FFFD. skip_special leaves control tokens
+ * out. The space that encode put before the first word is taken off when the first id is at the
+ * start of a text (at_start). */
 void tokenizer_decode(const Tokenizer *tokenizer, const int32_t *ids, size_t n, bool at_start,
                       bool skip_special, Buf *out);
 

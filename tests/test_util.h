@@ -1,4 +1,5 @@
-/* What every test program needs: cmocka, numeric checks that show what was wrong, and the shared data folder. */
+/* What every test program needs: cmocka, numeric checks that show what was wrong, and the shared
+ * data folder. */
 #ifndef TESTS_TEST_UTIL_H
 #define TESTS_TEST_UTIL_H
 
@@ -26,14 +27,16 @@ void assert_ok_at(bool ok, const Err *err, const char *what, const char *file, i
 void assert_err_at(bool ok, const Err *err, ErrCode want_code, const char *part, const char *what,
                    const char *file, int line);
 
-/* Path of a file of the shared data folder ($SHARED, by default ../shared); the result is valid until the next call but three. Skips the
- * running test, by name, when the folder is absent; fails instead when REQUIRE_SHARED is set. */
+/* Path of a file of the shared data folder ($SHARED, by default ../shared); the result is valid
+ * until the next call but three. Skips the running test, by name, when the folder is absent;
+ * fails instead when REQUIRE_SHARED is set. */
 const char *shared_path(const char *relative);
 
 /* A new empty folder for this test program; removed at exit. */
 const char *test_folder(void);
 
-/* Writes bytes to a file of test_folder() and lends its path, valid until the next call but three. */
+/* Writes bytes to a file of test_folder() and lends its path, valid until the next call but
+ * three. */
 const char *test_file(const char *name, const void *bytes, size_t n);
 
 #endif

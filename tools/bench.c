@@ -1,8 +1,8 @@
-/* Prefill speed beside the machine's limit, in one run: tokens a second of random-weight models on one thread, and
- * what share of the measured sgemm peak the counted work reaches.
+/* Prefill speed beside the machine's limit, in one run: tokens a second of random-weight models
+ * on one thread, and what share of the measured sgemm peak the counted work reaches.
  *
- * Work is counted as 2 flop a multiply-add: linear layers, causal attention 4 d n (n + 1) / 2 a layer, and the head's one group.
- * Times are CPU time of the thread; the best of three. */
+ * Work is counted as 2 flop a multiply-add: linear layers, causal attention 4 d n (n + 1) / 2 a
+ * layer, and the head's one group. Times are CPU time of the thread; the best of three. */
 #include <cblas.h>
 #include <stdio.h>
 #include <stdlib.h>
