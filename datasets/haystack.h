@@ -1,7 +1,7 @@
 /* Passkey prompts of an exact length, cut in token space.
  *
- * Filler is cut from one fixed stream a (corpus, seed), so the filler of a shorter haystack is a prefix of a longer one's, and all prompts of a model
- * share their tokens up to the needle. */
+ * Filler is cut from one fixed stream a (corpus, seed), so the filler of a shorter haystack is a
+ * prefix of a longer one's, and all prompts of a model share their tokens up to the needle. */
 #ifndef DATASETS_HAYSTACK_H
 #define DATASETS_HAYSTACK_H
 
@@ -38,28 +38,33 @@ typedef struct {
     char key[HAYSTACK_MAX_DIGITS + 1];
 } HaystackPrompt;
 
-/* Tokenises the parts once. The backend and the text must outlive it. Errors: UNSUPPORTED (no tokenizer, no BOS), INPUT. */
+/* Tokenises the parts once. The backend and the text must outlive it. Errors: UNSUPPORTED (no
+ * tokenizer, no BOS), INPUT. */
 Haystack *haystack_open(const HaystackOptions *options, const Backend *backend, Err *err) MUST_USE;
 void haystack_close(Haystack *haystack);
 
-/* The smallest n_ctx that holds BOS, preface, needle, question and answer budget, whatever the key. */
+/* The smallest n_ctx that holds BOS, preface, needle, question and answer budget, whatever the
+ * key. */
 int64_t haystack_min_n_ctx(const Haystack *haystack);
 
 /* Tokens that are kept free for the answer: the key's longest spelling and one more. */
 int64_t haystack_answer_budget(const Haystack *haystack);
 
-/* Builds a prompt: n_prompt is exactly n_ctx - haystack_answer_budget. The needle stands at the end of a sentence of the filler (of a word, where
- * sentences are long) near the depth, and needle_first says where. The key appears nowhere else, and the text that the
- * tokens spell is checked.
- * Errors: INPUT (n_ctx below haystack_min_n_ctx, a tokenizer that changes the text, a filler that holds every key tried). */
+/* Builds a prompt: n_prompt is exactly n_ctx - haystack_answer_budget. The needle stands at the
+ * end of a sentence of the filler (of a word, where sentences are long) near the depth, and
+ * needle_first says where. The key appears nowhere else, and the text that the tokens spell is
+ * checked.
+ * Errors: INPUT (n_ctx below haystack_min_n_ctx, a tokenizer that changes the text, a filler that
+ * holds every key tried). */
 bool haystack_build(const Haystack *haystack, const HaystackAsk *ask, HaystackPrompt *out,
                     Err *err) MUST_USE;
 void haystack_prompt_free(HaystackPrompt *prompt);
 
 typedef enum { ANSWER_HIT, ANSWER_MISS, ANSWER_OPEN } AnswerVerdict;
 
-/* Judges an answer by its first integer, which must equal the key digit for digit: "12345." hits 12345; "123456", "012345" and "" do not.
- * OPEN: what follows could still decide it; never when the answer is complete. */
+/* Judges an answer by its first integer, which must equal the key digit for digit: "12345." hits
+ * 12345; "123456", "012345" and "" do not. OPEN: what follows could still decide it; never when
+ * the answer is complete. */
 AnswerVerdict haystack_judge(const char *answer, const char *key, bool is_complete);
 
 #endif

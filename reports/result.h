@@ -1,6 +1,7 @@
 /* What a result is: plain strings and numbers, all that the database and the reports know.
  *
- * A string that is NULL is absent; a double that is absent is NaN and becomes NULL in the database. */
+ * A string that is NULL is absent; a double that is absent is NaN and becomes NULL in the
+ * database. */
 #ifndef REPORTS_RESULT_H
 #define REPORTS_RESULT_H
 
@@ -122,7 +123,8 @@ typedef struct {
     const char *ranks;   /* rank of each key token, "0 0 3 0 1" */
 } Trial;
 
-/* nll by position: one bucket of one cluster. Positions first … last are indices of the predicted token in its window. */
+/* nll by position: one bucket of one cluster. Positions first … last are indices of the predicted
+ * token in its window. */
 typedef struct {
     int bucket;
     int64_t first;

@@ -1,7 +1,8 @@
 /* The results database: one SQLite file, one writer, many readers.
  *
- * A cell is looked up by its key. Unknown keys become pending, done ones are left alone and are linked to this run: running
- * the same command again is the resume. One transaction a cell; nothing is ever deleted.
+ * A cell is looked up by its key. Unknown keys become pending, done ones are left alone and are
+ * linked to this run: running the same command again is the resume. One transaction a cell;
+ * nothing is ever deleted.
  * Source: the schema is reports/schema.sql and docs/results.md. */
 #ifndef REPORTS_STORE_H
 #define REPORTS_STORE_H
@@ -15,12 +16,15 @@ typedef struct sqlite3 sqlite3;
 #define STORE_APPLICATION_ID 0x524f5045
 enum { STORE_SCHEMA_VERSION = 1 };
 
-/* Opens for writing, creates when absent (":memory:" for tests), takes the writer's lock: a file beside the database that names
- * pid, host and start. A dead process's lock and its running cells are taken back.
- * Errors: STORE (not a database, another program's, a newer version, damaged, in use by pid N on host H since T, disk full). */
+/* Opens for writing, creates when absent (":memory:" for tests), takes the writer's lock: a file
+ * beside the database that names pid, host and start. A dead process's lock and its running cells
+ * are taken back.
+ * Errors: STORE (not a database, another program's, a newer version, damaged, in use by pid N on
+ * host H since T, disk full). */
 Store *store_open(const char *path, Err *err) MUST_USE;
 
-/* Opens for reading; works while a sweep writes. Hostile files are read as data only. Errors: STORE. */
+/* Opens for reading; works while a sweep writes. Hostile files are read as data only. Errors:
+ * STORE. */
 Store *store_open_read_only(const char *path, Err *err) MUST_USE;
 
 void store_close(Store *store);
@@ -40,15 +44,17 @@ bool store_begin_run(Store *store, const RunRow *row, int64_t *run_id, Err *err)
 /* Marks how a run ended: "done", "interrupted", "failed". Errors: STORE. */
 bool store_end_run(Store *store, int64_t run_id, const char *how, Err *err) MUST_USE;
 
-/* Adds a planned cell or finds it by key, and links it to the run at place `ordinal`. fresh: a cell of this key that has already ended
- * is left alone and a new one of the next generation is made. Sets *cell_id and *status (PENDING for a new one). Many calls go in one
- * store_begin_plan / store_end_plan pair. Errors: STORE. */
+/* Adds a planned cell or finds it by key, and links it to the run at place `ordinal`. fresh: a
+ * cell of this key that has already ended is left alone and a new one of the next generation is
+ * made. Sets *cell_id and *status (PENDING for a new one). Many calls go in one store_begin_plan
+ * / store_end_plan pair. Errors: STORE. */
 bool store_begin_plan(Store *store, Err *err) MUST_USE;
 bool store_plan_cell(Store *store, int64_t run_id, int64_t ordinal, const CellRow *row, bool fresh,
                      int64_t *cell_id, CellStatus *status, Err *err) MUST_USE;
 bool store_end_plan(Store *store, Err *err) MUST_USE;
 
-/* Writes a cell's result in one transaction, replacing what an earlier failed try left. Errors: STORE (disk full: earlier cells are safe). */
+/* Writes a cell's result in one transaction, replacing what an earlier failed try left. Errors:
+ * STORE (disk full: earlier cells are safe). */
 bool store_finish_cell(Store *store, int64_t cell_id, int64_t run_id, const CellResult *result,
                        Err *err) MUST_USE;
 
