@@ -8,3 +8,4 @@ USES_test_stats := reports base
 USES_test_store := reports base
 USES_test_report := reports base
 USES_test_session := models base
+USES_test_reference := models base
