@@ -28,14 +28,16 @@ typedef struct {
     double ci_high;
     char *ci_method; /* how the interval was made, or why there is none; NULL */
     int64_t n;
-    int n_pooled; /* cells (depths) under it */
-    bool is_best; /* best of its column; ties go to the smallest lambda */
+    int n_pooled;    /* cells (depths) under it */
+    int64_t cell_id; /* of the database's cell; 0 where several are pooled */
+    bool is_best;    /* best of its column; ties go to the smallest lambda */
 } GridCell;
 
 typedef struct {
     char *model_hash;
     char *model;
     char *corpus; /* NULL: the probe reads none */
+    char *corpus_hash;
     char *probe;
     char *protocol;
     char *params;
@@ -68,6 +70,13 @@ typedef struct {
  * The caller frees the list with grid_free. Errors: STORE. */
 bool grid_load(Store *store, int64_t run_id, GridList *grids, Err *err) MUST_USE;
 void grid_free(GridList *grids);
+
+/* Loads the same metric of one setting with a row a depth (its label a percentage) instead of a row a setting; no best is marked. Only rows,
+ * n_ctx, cells and their counts are set, the texts are those of `whole` and lent. A probe without depths gives no rows.
+ * The caller frees it with grid_free_depths. Errors: STORE. */
+bool grid_load_depths(Store *store, int64_t run_id, const Grid *whole, size_t row, Grid *depths,
+                      Err *err) MUST_USE;
+void grid_free_depths(Grid *depths);
 
 /* The cell of a row and a column; lends. */
 const GridCell *grid_cell(const Grid *grid, size_t row, size_t col);

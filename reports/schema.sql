@@ -185,7 +185,7 @@ CREATE TABLE event (
 -- One row a cell and metric, every generation; a cell without metrics has one row, whose metric is NULL.
 CREATE VIEW v_cell_all AS
 SELECT model.name AS model, setting.method, setting.label AS setting, setting.class, setting.lambda, setting.factor,
-       setting.theta, setting.n_ctx_orig, cell.n_ctx, cell.probe, cell.protocol, cell.params, corpus.name AS corpus,
+       setting.theta, setting.n_rot, setting.n_ctx_orig, cell.n_ctx, cell.probe, cell.protocol, cell.params, corpus.name AS corpus,
        cell.depth, cell.seed, cell.precision, cell.bos_policy, cell.status, metric.name AS metric, metric.unit, metric.value,
        metric.n, metric.ci_low, metric.ci_high, metric.ci_method, cell.limited, cell.message, cell.id AS cell_id,
        cell.key AS cell_key, cell.generation,
