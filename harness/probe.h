@@ -1,4 +1,4 @@
-/* Probes: ways to measure what a setting does at a length. One row each in probe.c; a probe sees models through Backend alone.
+/* Probes: ways to measure what a setting does at a length. One file and one row of probe.c each; a probe sees models through Backend alone.
  *
  * A probe plans cells (one, or one a depth, for each setting and length), tells what a cell costs, says at once when a cell cannot
  * be run, and runs it into trials and metrics, each with n and an interval. */
@@ -84,13 +84,14 @@ struct Probe {
                 ProbeResult *result, Err *err);
 };
 
-/* All probes. Ends with a row whose name is NULL. */
-extern const Probe probes[];
-
+/* One row a file, named here and in `probes`. */
 extern const Probe probe_passkey;
 extern const Probe probe_perplexity;
 
-/* The row of a name, or NULL. */
+/* All probes; ends with NULL. */
+extern const Probe *const probes[];
+
+/* The probe of a name, or NULL. */
 const Probe *probe_find(const char *name);
 
 /* Reads "NAME[:key=value,…]"; what is not given takes its default. Errors: USAGE (names what is allowed). */
@@ -102,10 +103,14 @@ int64_t probe_value(const ProbeSpec *spec, const char *key);
 /* Appends "protocol=target,k=256,windows=16,bos=auto": every parameter that this spec reads. */
 void probe_spec_text(const ProbeSpec *spec, Buf *out);
 
-/* The protocol's name: the value of the parameter "protocol", or "" when the probe has only one. Free with free(). */
+/* The protocol's name: the value of the parameter "protocol", or the probe's name when it has only one. Free with free(). */
 char *probe_protocol(const ProbeSpec *spec);
 
-/* Whether prompts and windows start with BOS: the parameter "bos" (auto: as the model was trained). */
+/* Every probe has the parameter "bos" with these words in this order. */
+#define PROBE_BOS_CHOICES "auto always never"
+enum { PROBE_BOS_AUTO, PROBE_BOS_ALWAYS, PROBE_BOS_NEVER };
+
+/* Whether prompts and windows start with BOS (auto: as the model was trained). */
 bool probe_with_bos(const ProbeSpec *spec, const Backend *text);
 
 /* n, cut to the input's limit. */

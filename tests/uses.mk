@@ -9,3 +9,7 @@ USES_test_store := reports base
 USES_test_report := reports base
 USES_test_session := models base
 USES_test_reference := models base
+USES_test_passkey := harness datasets models reports base
+USES_test_perplexity := harness datasets models reports base
+USES_test_plan := harness datasets models reports base
+USES_test_sweep := harness datasets models reports base
