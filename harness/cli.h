@@ -4,6 +4,7 @@
 #ifndef HARNESS_CLI_H
 #define HARNESS_CLI_H
 
+#include "base/buf.h"
 #include "base/err.h"
 
 /* A list of strings, in the order given. */
@@ -12,12 +13,7 @@ typedef struct {
     size_t n;
 } StringList;
 
-/* Numbers of an axis, sorted and without repeats. */
-typedef struct {
-    double *items;
-    size_t n;
-} NumberList;
-
+/* Sizes of an axis, rising and without repeats. */
 typedef struct {
     int64_t *items;
     size_t n;
@@ -27,7 +23,7 @@ typedef struct {
 typedef struct {
     StringList model;
     StringList method; /* each "NAME[:key=value,…]", ranges already multiplied out */
-    StringList lambda; /* numbers, "auto", "auto-each" */
+    StringList lambda; /* numbers, rising and without repeats, then "auto", "auto-each" */
     StringList factor;
     StringList alpha;
     SizeList n_ctx;
@@ -38,7 +34,7 @@ typedef struct {
     int64_t dim;        /* 0: the model's */
     int64_t n_ctx_orig; /* 0: the model's */
     int64_t target;     /* 0: the largest n_ctx */
-    int64_t target_max;
+    int64_t target_max; /* 0: the largest n_ctx */
     char *on_scaled;
     char *db;
     int64_t seed;
@@ -67,20 +63,23 @@ typedef struct {
 
 typedef struct Command Command;
 
-/* A command: a row of the table in main.c. run returns the exit status. */
+/* A command: a row of the table in commands.c. run returns the exit status. */
 struct Command {
     const char *name;
     const char *help;     /* one line */
-    const char *usage;    /* "ropewalk theta [options]" */
-    const char *examples; /* lines that work as they stand */
+    const char *usage;    /* "theta [options]" */
+    const char *about;    /* a few lines more, ending in a newline, or NULL */
+    const char *examples; /* lines that work as they stand, each ending in a newline */
     int (*run)(const Command *command, const Options *options, Err *err);
-    unsigned bit; /* which option rows it takes */
+    unsigned bit;    /* which option rows it takes */
+    int n_arguments; /* most words that are not options */
+    bool runs_model; /* multiplies matrices: BLAS is checked first */
 };
 
 /* All commands. Ends with a row whose name is NULL. */
 extern const Command commands[];
 
-/* Exit statuses. Source: docs/exit-status in README. */
+/* Exit statuses; a program that a signal stops ends with 128 + the signal. */
 enum {
     EXIT_OK = 0,
     EXIT_NOT_DONE = 1,
@@ -97,8 +96,14 @@ enum {
 bool cli_parse(const Command *command, int argc, char **argv, Options *options, Err *err) MUST_USE;
 void cli_free(Options *options);
 
-/* Prints help of one command, or of the program when command is NULL, on stdout. */
-void cli_print_help(const Command *command);
+/* Appends to out every option that the command's options hold, as a sweep file that gives the same options back. */
+void cli_write_spec(const Command *command, const Options *options, Buf *out);
+
+/* The command of a name, or NULL. */
+const Command *cli_find_command(const char *name);
+
+/* Appends the help of one command, or of the program when command is NULL. */
+void cli_help(const Command *command, Buf *out);
 
 /* The exit status of an error's code. */
 int cli_exit_status(ErrCode code);
