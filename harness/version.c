@@ -1,0 +1,59 @@
+/* Libraries are asked at run time: the one that is loaded counts, not the one whose header was compiled. */
+#define PCRE2_CODE_UNIT_WIDTH 8
+#include "harness/version.h"
+
+#include <jansson.h>
+#include <pcre2.h>
+#include <sqlite3.h>
+#include <stdlib.h>
+
+#include "base/buf.h"
+#include "base/str.h"
+#include "models/kernels.h"
+
+/* The Makefile gives these to this file alone. */
+#if !defined BUILD_VERSION || !defined BUILD_FLAGS
+# error "BUILD_VERSION and BUILD_FLAGS must be defined"
+#endif
+
+#ifdef __clang__
+# define COMPILER "clang " __clang_version__
+#else
+# define COMPILER "gcc " __VERSION__
+#endif
+
+/* OpenBLAS pads its configuration with blanks. */
+static char *blas_text(void)
+{
+    Buf text = {0};
+    for (const char *c = kernels_blas_config(); *c; c++)
+        if (*c != ' ' || c[1] != '\0') buf_putc(&text, *c);
+    if (text.len == 0) buf_puts(&text, "a CBLAS that does not name itself");
+    const char *core = kernels_blas_core();
+    if (*core) buf_printf(&text, ", core %s", core);
+    return buf_steal(&text);
+}
+
+char *version_text(void)
+{
+    Buf text = {0};
+    char pcre[64];
+    pcre2_config(PCRE2_CONFIG_VERSION, pcre);
+    char *blas = blas_text();
+    buf_printf(&text, "ropewalk %s\n", BUILD_VERSION);
+    buf_printf(&text, "compiler  %s\n", COMPILER);
+    buf_printf(&text, "flags     %s\n", BUILD_FLAGS);
+    buf_printf(&text, "blas      %s\n", blas);
+    buf_printf(&text, "sqlite    %s\n", sqlite3_libversion());
+    buf_printf(&text, "jansson   %s\n", jansson_version_str());
+    buf_printf(&text, "pcre2     %s\n", pcre);
+    free(blas);
+    return buf_steal(&text);
+}
+
+char *version_line(void)
+{
+    const char *core = kernels_blas_core();
+    return str_format("ropewalk %s, %s, blas core %s", BUILD_VERSION, COMPILER,
+                      *core ? core : "unknown");
+}
