@@ -14,8 +14,9 @@ static void reserve(Buf *buf, size_t n)
     if (!size_add(buf->len, n, &need) || !size_add(need, 1, &need)) mem_exhausted(SIZE_MAX);
     if (need <= buf->cap) return;
     size_t cap = buf->cap < 64 ? 64 : buf->cap;
-    while (cap < need)
+    while (cap < need && cap < SIZE_MAX / 2)
         cap += cap / 2;
+    if (cap < need) cap = need;
     buf->data = mem_realloc(buf->data, cap, 1);
     buf->cap = cap;
 }

@@ -93,7 +93,9 @@ bool file_read(const char *path, size_t max_bytes, Buf *buf, Err *err)
     size_t size;
     int fd = open_regular(path, &size, err);
     if (fd < 0) return false;
+    size_t before = buf->len;
     bool ok = read_fd(fd, path, max_bytes, buf, err);
+    if (!ok) buf->len = before;
     close(fd);
     return ok;
 }
@@ -124,37 +126,39 @@ static void sync_folder(const char *path)
     free(folder);
 }
 
+/* Fills a new file and closes it; errno tells why it failed. */
+static bool fill(int fd, const char *bytes, size_t n, mode_t mode)
+{
+    bool ok = write_all(fd, bytes, n) && fchmod(fd, mode) == 0 && fsync(fd) == 0;
+    int reason = errno;
+    if (close(fd) != 0) return false;
+    errno = reason;
+    return ok;
+}
+
 bool file_write_atomic(const char *path, const void *bytes, size_t n, Err *err)
 {
     struct stat st;
-    if (stat(path, &st) == 0 && !S_ISREG(st.st_mode))
+    bool is_there = stat(path, &st) == 0;
+    if (is_there && !S_ISREG(st.st_mode))
         return err_set(err, ERR_OUTPUT, "%s: is %s; nothing was written", path,
                        kind_of(st.st_mode));
-    char *temporary = str_format("%s.XXXXXX", path);
+    /* A link stays a link, and what it leads to is replaced. */
+    char *real = realpath(path, NULL);
+    const char *target = real ? real : path;
+    char *temporary = str_format("%s.XXXXXX", target);
     int fd = mkstemp(temporary);
-    if (fd < 0) {
-        err_set(err, ERR_OUTPUT, "%s: cannot be written: %s", path, strerror(errno));
-        free(temporary);
-        return false;
-    }
-    bool ok = write_all(fd, bytes, n) && fchmod(fd, 0644) == 0 && fsync(fd) == 0;
-    int reason = errno;
-    if (close(fd) != 0 && ok) {
-        ok = false;
-        reason = errno;
-    }
-    if (ok && rename(temporary, path) != 0) {
-        ok = false;
-        reason = errno;
-    }
+    bool ok = fd >= 0 && fill(fd, bytes, n, is_there ? st.st_mode & 0777 : 0644) &&
+              rename(temporary, target) == 0;
     if (ok) {
-        sync_folder(path);
+        sync_folder(target);
     } else {
-        unlink(temporary);
         err_set(err, ERR_OUTPUT, "%s: cannot be written: %s; the old file, if any, is untouched",
-                path, strerror(reason));
+                path, strerror(errno));
+        if (fd >= 0) unlink(temporary);
     }
     free(temporary);
+    free(real);
     return ok;
 }
 

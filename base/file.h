@@ -18,11 +18,11 @@ bool file_map(const char *path, FileMap *map, Err *err) MUST_USE;
 /* Takes the map apart; accepts a zeroed map. */
 void file_unmap(FileMap *map);
 
-/* Appends a whole regular file to buf. Errors: INPUT (as file_map, or larger than max_bytes). */
+/* Appends a whole regular file to buf. Errors: INPUT (as file_map, or larger than max_bytes); buf is then as it was. */
 bool file_read(const char *path, size_t max_bytes, Buf *buf, Err *err) MUST_USE;
 
 /* Writes a file through a temporary in the same folder, fsync and rename: the old content or the
- * new one, never a part.
+ * new one, never a part. A file that is replaced keeps its permissions; a link to it stays a link.
  * Errors: OUTPUT. */
 bool file_write_atomic(const char *path, const void *bytes, size_t n, Err *err) MUST_USE;
 
@@ -32,7 +32,7 @@ bool file_is_dir(const char *path);
 /* folder + "/" + name as a new string. Free with free(). */
 char *file_join(const char *folder, const char *name);
 
-/* The part after the last slash; lends. */
+/* The part after the last slash, or the whole path where nothing follows it; lends. */
 const char *file_base_name(const char *path);
 
 /* Names of the regular files of a folder, sorted by byte order, hidden ones left out. Sets *names

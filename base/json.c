@@ -94,10 +94,12 @@ bool json_get_i64(const json_t *object, const char *key, int64_t low, int64_t hi
     double v = json_number_value(value);
     if (v != floor(v))
         return err_set(err, ERR_INPUT, "key \"%s\" is %.17g, an integer is needed", key, v);
-    if (v < (double)low || v > (double)high)
+    bool fits = json_is_integer(value) || (v >= -0x1p63 && v < 0x1p63);
+    int64_t n = json_is_integer(value) ? json_integer_value(value) : fits ? (int64_t)v : 0;
+    if (!fits || n < low || n > high)
         return err_set(err, ERR_INPUT, "key \"%s\" is %.17g, allowed are %lld to %lld", key, v,
                        (long long)low, (long long)high);
-    *out = (int64_t)v;
+    *out = n;
     return true;
 }
 

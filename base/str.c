@@ -123,7 +123,9 @@ bool str_to_size(const char *s, int64_t *out)
     memcpy(digits, s, n + 1);
     if (scale > 1) digits[n - 1] = '\0';
     int64_t v;
-    return str_to_i64(digits, &v) && !__builtin_mul_overflow(v, scale, out);
+    if (!str_to_i64(digits, &v) || __builtin_mul_overflow(v, scale, &v)) return false;
+    *out = v;
+    return true;
 }
 
 int str_utf8_char(const char *s, size_t n, uint32_t *codepoint)
@@ -147,6 +149,7 @@ int str_utf8_char(const char *s, size_t n, uint32_t *codepoint)
 
 int str_utf8_put(uint32_t c, char out[4])
 {
+    assert(c <= 0x10FFFF);
     if (c < 0x80) {
         out[0] = (char)c;
         return 1;
@@ -165,40 +168,49 @@ int str_utf8_put(uint32_t c, char out[4])
 static bool is_unprintable(uint32_t c)
 {
     return c < 0x20 || (c >= 0x7F && c < 0xA0) || c == 0x061C || (c >= 0x200B && c <= 0x200F) ||
-           (c >= 0x2028 && c <= 0x202E) || (c >= 0x2066 && c <= 0x2069) || c == 0xFEFF;
+           (c >= 0x2028 && c <= 0x202E) || (c >= 0x2060 && c <= 0x206F) || c == 0xFEFF;
+}
+
+/* Writes what is shown for the character at bytes, of which n are readable; returns its length in bytes. */
+static int escape_char(const char *bytes, size_t n, char piece[17], int *piece_len)
+{
+    uint32_t c;
+    int len = str_utf8_char(bytes, n, &c);
+    if (len && !is_unprintable(c)) {
+        memcpy(piece, bytes, (size_t)len);
+        *piece_len = len;
+        return len;
+    }
+    if (len == 0) len = 1;
+    for (int i = 0; i < len; i++)
+        snprintf(piece + (ptrdiff_t)4 * i, 5, "\\x%02x", (unsigned char)bytes[i]);
+    *piece_len = 4 * len;
+    return len;
 }
 
 void str_escape(const char *bytes, size_t n, char *out, size_t cap)
 {
     static const char ellipsis[] = "…";
+    if (cap == 0) return;
     size_t used = 0;
+    size_t cut = 0; /* where the last piece ends that leaves room for an ellipsis */
     for (size_t i = 0; i < n;) {
-        uint32_t c;
-        int len = str_utf8_char(bytes + i, n - i, &c);
         char piece[17];
-        int piece_len = 0;
-        if (len && !is_unprintable(c)) {
-            memcpy(piece, bytes + i, (size_t)len);
-            piece_len = len;
-        } else {
-            for (int k = 0; k < (len ? len : 1); k++)
-                piece_len +=
-                    snprintf(piece + piece_len, 5, "\\x%02x", (unsigned char)bytes[i + (size_t)k]);
-        }
-        bool is_last = i + (size_t)(len ? len : 1) >= n;
-        size_t reserve = is_last ? 1 : sizeof ellipsis;
-        if (used + (size_t)piece_len + reserve > cap) {
-            if (used + sizeof ellipsis <= cap) {
-                memcpy(out + used, ellipsis, sizeof ellipsis - 1);
+        int piece_len;
+        i += (size_t)escape_char(bytes + i, n - i, piece, &piece_len);
+        if (used + (size_t)piece_len + 1 > cap) {
+            used = cut;
+            if (cap >= sizeof ellipsis) {
+                memcpy(out + cut, ellipsis, sizeof ellipsis - 1);
                 used += sizeof ellipsis - 1;
             }
             break;
         }
         memcpy(out + used, piece, (size_t)piece_len);
         used += (size_t)piece_len;
-        i += (size_t)(len ? len : 1);
+        if (used + sizeof ellipsis <= cap) cut = used;
     }
-    if (cap) out[used] = '\0';
+    out[used] = '\0';
 }
 
 void str_from_double(double v, char out[32])

@@ -32,7 +32,7 @@ bool str_to_size(const char *s, int64_t *out) MUST_USE;
 
 /* Copies at most n bytes of `bytes` into out (capacity cap, always terminated) with control
  * bytes, invalid UTF-8 and bidirectional control characters written as \xNN, so that hostile text
- * can be printed. A text that is cut ends in "…". */
+ * can be printed. A text that does not fit is cut at a character and ends in "…". */
 void str_escape(const char *bytes, size_t n, char *out, size_t cap);
 
 /* Length in bytes (1 to 4) of the well-formed UTF-8 character at s, of which n bytes are
