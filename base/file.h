@@ -18,7 +18,8 @@ bool file_map(const char *path, FileMap *map, Err *err) MUST_USE;
 /* Takes the map apart; accepts a zeroed map. */
 void file_unmap(FileMap *map);
 
-/* Appends a whole regular file to buf. Errors: INPUT (as file_map, or larger than max_bytes); buf is then as it was. */
+/* Appends a whole regular file to buf.
+ * Errors: INPUT (as file_map, or larger than max_bytes); buf is then as it was. */
 bool file_read(const char *path, size_t max_bytes, Buf *buf, Err *err) MUST_USE;
 
 /* Writes a file through a temporary in the same folder, fsync and rename: the old content or the

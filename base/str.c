@@ -171,7 +171,7 @@ static bool is_unprintable(uint32_t c)
            (c >= 0x2028 && c <= 0x202E) || (c >= 0x2060 && c <= 0x206F) || c == 0xFEFF;
 }
 
-/* Writes what is shown for the character at bytes, of which n are readable; returns its length in bytes. */
+/* Writes what is shown for the character at bytes, of which n are readable; returns its length. */
 static int escape_char(const char *bytes, size_t n, char piece[17], int *piece_len)
 {
     uint32_t c;

@@ -1,5 +1,10 @@
 # The layers each test and fuzz program may link, highest first.
-USES_test_base := base
+USES_test_str := base
+USES_test_mem := base
+USES_test_file := base
+USES_test_hash := base
+USES_test_rng := base
+USES_test_json := base
 USES_test_rope := models base
 USES_test_kernels := models base
 USES_test_corpus := datasets models base
