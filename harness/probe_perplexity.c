@@ -330,6 +330,7 @@ const Probe probe_perplexity = {
     .help = "predict a text, with the protocol named",
     .params = params,
     .metrics = metrics,
+    .uses_target_max = true,
     .uses_corpus = uses_corpus,
     .plan = plan,
     .check = check,

@@ -1,0 +1,49 @@
+/* Runs the cells of a plan that the database does not hold yet. */
+#ifndef HARNESS_SWEEP_H
+#define HARNESS_SWEEP_H
+
+#include "harness/plan.h"
+#include "reports/store.h"
+
+/* Where backends come from: loaded models, or fakes for tests. One model is loaded at a time. */
+typedef struct {
+    bool (*load)(void *context, size_t model, Err *err);
+    void (*unload)(void *context, size_t model);
+    /* Opens one timeline on the loaded model; asked for once a job. Errors: NOMEM. */
+    bool (*open)(void *context, size_t model, int64_t n_ctx_max, const SessionOptions *options,
+                 Backend *backend, Err *err);
+    /* Bytes that `open` would allocate. */
+    size_t (*bytes)(void *context, size_t model, int64_t n_ctx_max);
+    void *context;
+} SweepSource;
+
+typedef struct {
+    const Plan *plan;
+    Store *store;
+    const RunRow *run;
+    SweepSource source;
+    int n_jobs;    /* timelines side by side, each on a thread of its own */
+    int n_threads; /* threads of each */
+    bool fresh;    /* run again what is done, as a new generation */
+    /* False asks the sweep to stop; asked from several threads. */
+    bool (*keep_going)(void *context);
+    void *keep_going_context;
+    /* Told what will be run (indices of cells) and of each cell that ended; may be NULL. */
+    void (*on_start)(void *context, const size_t *pending, size_t n, int n_jobs);
+    void (*on_cell)(void *context, size_t cell, const CellResult *result);
+    void *context;
+} SweepConfig;
+
+typedef struct {
+    int64_t run_id;
+    size_t n_pending; /* cells to run when the sweep started */
+    size_t n_ended;   /* of these, how many have a result now */
+    int64_t counts[CELL_STATUS_COUNT]; /* of all cells of the run */
+} SweepOutcome;
+
+/* Runs what is pending; each result is in the database before the next is written. A cell that fails is a result, and the sweep goes on.
+ * *out is filled in as far as the sweep came.
+ * Errors: CANCELLED (keep_going said so), STORE, and what load reports. */
+bool sweep_run(const SweepConfig *config, SweepOutcome *out, Err *err) MUST_USE;
+
+#endif
