@@ -12,6 +12,7 @@
 
 #include "base/mem.h"
 #include "base/str.h"
+#include "reports/report_internal.h"
 #include "reports/stats.h"
 #include "reports/stmt.h"
 
@@ -19,15 +20,11 @@
 enum { MAX_GRID_CELLS = 1 << 21 };
 static const int64_t MAX_N = (int64_t)1 << 40;
 
-/* Cells of a run, or the latest generation of all. */
-#define IN_SCOPE \
- "((?1 = 0 AND latest) OR (?1 <> 0 AND cell_id IN (SELECT cell_id FROM run_cell WHERE run_id = ?1)))"
-
 static const char list_sql[] =
     "SELECT model_hash, model, corpus, probe, protocol, params, bos_policy, precision, seed,"
     " numeric_version, limited, coalesce(metric, ''), min(place), min(unit), min(direction),"
     " max(n_ctx_orig), corpus_hash, max(n_rot)"
-    " FROM v_cell_all WHERE " IN_SCOPE
+    " FROM v_cell_all WHERE " REPORT_IN_SCOPE
     " GROUP BY model, model_hash, probe, protocol, params, corpus_hash, bos_policy, precision, seed,"
     " numeric_version, limited, metric"
     " ORDER BY model, model_hash, probe, protocol, params, corpus, corpus_hash, bos_policy, precision, seed,"
@@ -36,7 +33,7 @@ static const char list_sql[] =
 /* What a query of cells gives after the row's key and label. */
 #define CELL_COLUMNS                                                                              \
  " method, lambda, factor, n_ctx, status, message, value, n, ci_low, ci_high, ci_method, cell_id" \
- " FROM v_cell_all WHERE " IN_SCOPE                                                               \
+ " FROM v_cell_all WHERE " REPORT_IN_SCOPE                                                        \
  " AND model_hash = ? AND probe = ? AND protocol = ? AND params = ? AND corpus_hash IS ?"         \
  " AND bos_policy = ? AND precision = ? AND seed = ? AND numeric_version = ? AND limited = ?"     \
  " AND (metric = ? OR metric IS NULL)"

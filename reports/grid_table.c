@@ -8,6 +8,7 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "reports/grid.h"
+#include "reports/report_internal.h"
 
 typedef struct {
     char **texts; /* [n_rows][n_cols]; NULL: empty */
@@ -28,18 +29,17 @@ void grid_value_text(double value, const char *unit, char out[GRID_TEXT_SIZE])
         snprintf(out, GRID_TEXT_SIZE, "%.4g", value);
 }
 
-/* Text from the database, safe to print; Markdown's own characters are escaped too. */
+/* Text from the database, safe to print. */
 static char *safe_text(const char *text, GridStyle style)
 {
+    if (style == GRID_MARKDOWN) {
+        Buf buf = {0};
+        markdown_text(text, &buf);
+        return buf_steal(&buf);
+    }
     char plain[512];
     str_escape(text, strlen(text), plain, sizeof plain);
-    if (style == GRID_PLAIN) return str_dup(plain);
-    Buf buf = {0};
-    for (const char *c = plain; *c; c++) {
-        if (strchr("\\`*_[]<>|#&!~", *c)) buf_putc(&buf, '\\');
-        buf_putc(&buf, *c);
-    }
-    return buf_steal(&buf);
+    return str_dup(plain);
 }
 
 static size_t width_of(const char *text)

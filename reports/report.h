@@ -6,8 +6,11 @@
 #include "reports/store.h"
 
 typedef struct {
-    bool provenance; /* CSV: add run id, time, host */
-    int64_t run_id;  /* 0: all cells */
+    bool
+        provenance; /* add what differs between two runs of one sweep: run id, times, host, hashes */
+    int64_t run_id; /* 0: the latest generation of all cells */
+    size_t *
+        n_formulas; /* CSV: counts texts that a spreadsheet would run as a formula; NULL: not wanted */
 } ReportOptions;
 
 typedef struct {

@@ -1,0 +1,88 @@
+/* Charts: plain series in, inline SVG out. Colours, dark mode, print and hover are the style sheet's (page.css); every mark has a
+ * <title> and every chart a sentence for those who do not see it. All texts are escaped here. */
+#ifndef REPORTS_CHART_H
+#define REPORTS_CHART_H
+
+#include "base/buf.h"
+
+/* Look of a series: the hue and the shape of the mark tell the method, the tone tells how far it stretches. */
+typedef struct {
+    int hue;     /* index of a hue and a shape; -1: neutral */
+    double tone; /* 0 … 1 */
+} ChartLook;
+
+enum {
+    CHART_MAX_HUES = 8,
+    CHART_MAX_SWITCHES =
+        32, /* series that a legend can switch off; the style sheet has a rule for each */
+};
+
+typedef struct {
+    double x;
+    double y;         /* NaN: a gap */
+    double low;       /* NaN: no interval */
+    double high;      /* NaN: no interval */
+    const char *note; /* the mark's title */
+} ChartPoint;
+
+typedef struct {
+    const char *name;
+    ChartLook look;
+    const ChartPoint *points; /* rising in x */
+    size_t n_points;
+} ChartSeries;
+
+typedef struct {
+    const char *sentence; /* aria-label */
+    const char *x_label;
+    const char *y_label;
+    const char *unit; /* "fraction": the y axis runs from 0 to 100 % */
+    double mark_x;    /* a vertical line; NaN: none */
+    const char *mark_label;
+    const ChartSeries *series;
+    size_t n_series;
+} LineChart;
+
+/* Appends a line chart over a logarithmic x axis and, under it, a legend that switches series off and on. Charts without a finite point
+ * append a sentence instead. */
+void chart_lines(const LineChart *chart, Buf *out);
+
+typedef struct {
+    double value;     /* NaN: nothing to colour */
+    const char *text; /* printed in the cell */
+    const char *note; /* the cell's title; NULL: an empty place without a mark */
+    bool hatched;     /* not done */
+    bool ringed;      /* the best */
+} HeatCell;
+
+typedef struct {
+    const char *label;
+    const char *sub; /* second line under a column's label; NULL */
+} HeatLabel;
+
+typedef struct {
+    const char *sentence; /* aria-label */
+    const char *sub_name; /* what the second line of the columns is; NULL: none */
+    const HeatLabel *rows;
+    const HeatLabel *cols;
+    size_t n_rows;
+    size_t n_cols;
+    const HeatCell *cells; /* [n_rows][n_cols] */
+    double low;            /* range of the colours */
+    double high;
+    int direction; /* -1: lower is better and gets the bright end */
+    size_t
+        n_inside; /* columns left of the dashed line (within the trained length); 0 or n_cols: no line */
+    bool compact; /* small multiples */
+} HeatMap;
+
+/* Appends a heat map; the colours' range is logarithmic when it spans more than a decade above 0. */
+void chart_heat(const HeatMap *map, Buf *out);
+
+/* Appends the key to the colours: a bar with the ends of the range as text. */
+void chart_heat_key(const HeatMap *map, const char *low_text, const char *high_text, Buf *out);
+
+/* Appends class and style attributes that give an element the look of a series. */
+void chart_look(const ChartLook *look, const char *class_, Buf *out);
+
+#endif

@@ -1,0 +1,307 @@
+/* Line charts. A frame maps data to pixels: x is log2 (lengths double), y is linear, or log10 where the values span more than a
+ * decade. Series are shifted by a pixel or two against each other, so that intervals at one length stand side by side. */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "reports/chart.h"
+#include "reports/html.h"
+
+enum {
+    WIDTH = 640,
+    HEIGHT = 360,
+    LEFT = 62,
+    RIGHT = 14,
+    TOP = 16,
+    BOTTOM = 46,
+    MAX_X_TICKS = 10,
+    MAX_Y_TICKS = 20,
+};
+
+/* An axis: data from low to high over pixels from start to end. */
+typedef struct {
+    double low;
+    double high;
+    double start;
+    double end;
+    bool logarithmic;
+} Axis;
+
+typedef struct {
+    Axis x;
+    Axis y;
+    double dodge; /* pixels between the series at one x */
+} Frame;
+
+/* Larger numbers come from no measurement, and their differences may overflow. */
+static bool drawable(double value)
+{
+    return fabs(value) < 1e100;
+}
+
+static double place(const Axis *axis, double value)
+{
+    double low = axis->low;
+    double high = axis->high;
+    if (axis->logarithmic) {
+        low = log2(low);
+        high = log2(high);
+        value = log2(fmax(value, 1e-300));
+    }
+    double t = (value - low) / (high - low);
+    return axis->start + fmin(fmax(t, -0.02), 1.02) * (axis->end - axis->start);
+}
+
+/* The step 1, 2 or 5 × 10^k that gives about `n` steps over `span`. */
+static double nice_step(double span, int n)
+{
+    double raw = span / n;
+    double base = pow(10.0, floor(log10(raw)));
+    double part = raw / base;
+    return base * (part < 1.5 ? 1.0 : part < 3.5 ? 2.0 : part < 7.5 ? 5.0 : 10.0);
+}
+
+static void grow(double value, double *low, double *high)
+{
+    if (!drawable(value)) return;
+    *low = fmin(*low, value);
+    *high = fmax(*high, value);
+}
+
+/* False when there is nothing to draw. */
+static bool data_range(const LineChart *chart, Frame *frame)
+{
+    frame->x.low = frame->y.low = (double)INFINITY;
+    frame->x.high = frame->y.high = -(double)INFINITY;
+    for (size_t i = 0; i < chart->n_series; i++) {
+        const ChartSeries *series = &chart->series[i];
+        for (size_t j = 0; j < series->n_points; j++) {
+            const ChartPoint *point = &series->points[j];
+            if (!drawable(point->y) || !(point->x > 0.0)) continue;
+            grow(point->x, &frame->x.low, &frame->x.high);
+            grow(point->y, &frame->y.low, &frame->y.high);
+            grow(point->low, &frame->y.low, &frame->y.high);
+            grow(point->high, &frame->y.low, &frame->y.high);
+        }
+    }
+    return frame->y.low <= frame->y.high;
+}
+
+static void set_y_range(const LineChart *chart, Axis *y)
+{
+    if (strcmp(chart->unit, "fraction") == 0) {
+        y->low = 0.0;
+        y->high = 1.0;
+        return;
+    }
+    y->logarithmic = y->low > 1e-100 && y->high / y->low > 10.0;
+    if (y->logarithmic) {
+        y->low /= 1.1;
+        y->high *= 1.1;
+        return;
+    }
+    double span = y->high > y->low ? y->high - y->low : fmax(fabs(y->high), 1.0) * 0.1;
+    double step = nice_step(span, 5);
+    y->low = step * floor((y->low - 0.02 * span) / step);
+    y->high = step * ceil((y->high + 0.02 * span) / step);
+}
+
+static bool make_frame(const LineChart *chart, Frame *frame)
+{
+    *frame = (Frame){
+        .x = {.start = LEFT + 16, .end = WIDTH - RIGHT - 16, .logarithmic = true},
+        .y = {.start = HEIGHT - BOTTOM,                  .end = TOP                   }
+    };
+    if (!data_range(chart, frame)) return false;
+    if (frame->x.low == frame->x.high) {
+        frame->x.low /= 2.0;
+        frame->x.high *= 2.0;
+    }
+    set_y_range(chart, &frame->y);
+    frame->dodge = fmin(2.0, 14.0 / (double)chart->n_series);
+    return true;
+}
+
+static void put_tick_y(const LineChart *chart, const Frame *frame, double value, Buf *out)
+{
+    double y = place(&frame->y, value);
+    buf_printf(out, "<line class=\"rule\" x1=\"%d\" x2=\"%d\" y1=\"%.1f\" y2=\"%.1f\"/>", LEFT,
+               WIDTH - RIGHT, y, y);
+    buf_printf(out, "<text class=\"y\" x=\"%d\" y=\"%.1f\">", LEFT - 8, y);
+    if (strcmp(chart->unit, "fraction") == 0)
+        buf_printf(out, "%.0f%%</text>\n", 100.0 * value);
+    else
+        buf_printf(out, "%.6g</text>\n", fabs(value) < 1e-12 ? 0.0 : value);
+}
+
+static void put_y_axis(const LineChart *chart, const Frame *frame, Buf *out)
+{
+    const Axis *y = &frame->y;
+    if (y->logarithmic) {
+        bool few = y->high / y->low < 1e4;
+        for (double decade = pow(10.0, floor(log10(y->low))); decade <= y->high; decade *= 10.0)
+            for (int digit = 1; digit <= 5; digit = digit == 1 ? 2 : digit + 3)
+                if ((few || digit == 1) && decade * digit >= y->low && decade * digit <= y->high)
+                    put_tick_y(chart, frame, decade * digit, out);
+        return;
+    }
+    double step = nice_step(y->high - y->low, 5);
+    int64_t n_steps = min_i64(lround((y->high - y->low) / step), MAX_Y_TICKS);
+    for (int64_t i = 0; i <= n_steps; i++)
+        put_tick_y(chart, frame, y->low + step * (double)i, out);
+}
+
+static void put_tick_x(const Frame *frame, double value, Buf *out)
+{
+    double x = place(&frame->x, value);
+    buf_printf(out, "<line class=\"tick\" x1=\"%.1f\" x2=\"%.1f\" y1=\"%d\" y2=\"%d\"/>", x, x,
+               HEIGHT - BOTTOM, HEIGHT - BOTTOM + 5);
+    buf_printf(out, "<text class=\"x\" x=\"%.1f\" y=\"%d\">%.0f</text>\n", x, HEIGHT - BOTTOM + 18,
+               value);
+}
+
+/* Ticks at powers of two, thinned until they fit; x values of sweeps are lengths. */
+static void put_x_axis(const Frame *frame, Buf *out)
+{
+    int first = (int)ceil(log2(frame->x.low) - 1e-9);
+    int last = (int)floor(log2(frame->x.high) + 1e-9);
+    int every = 1 + (last - first) / MAX_X_TICKS;
+    for (int power = first; power <= last; power += every)
+        put_tick_x(frame, exp2(power), out);
+    if (first > last) {
+        put_tick_x(frame, frame->x.low, out);
+        put_tick_x(frame, frame->x.high, out);
+    }
+}
+
+static void put_mark(const LineChart *chart, const Frame *frame, Buf *out)
+{
+    if (!(chart->mark_x >= frame->x.low && chart->mark_x <= frame->x.high)) return;
+    double x = place(&frame->x, chart->mark_x);
+    bool left = x > WIDTH * 0.7;
+    buf_printf(out,
+               "<line class=\"trained\" x1=\"%.1f\" x2=\"%.1f\" y1=\"%d\" y2=\"%d\"/><text "
+               "class=\"mark %s\" x=\"%.1f\" y=\"%d\">",
+               x, x, TOP - 8, HEIGHT - BOTTOM, left ? "left" : "right", left ? x - 6 : x + 6,
+               TOP - 3);
+    html_text(out, chart->mark_label);
+    buf_puts(out, "</text>\n");
+}
+
+/* The mark of a hue: its shape is a second code beside the colour. */
+static void put_shape(int hue, double x, double y, Buf *out)
+{
+    switch (hue < 0 ? 0 : hue % 4) {
+    case 0: buf_printf(out, "<circle cx=\"%.1f\" cy=\"%.1f\" r=\"3.6\"/>", x, y); break;
+    case 1:
+        buf_printf(out, "<rect x=\"%.1f\" y=\"%.1f\" width=\"6.6\" height=\"6.6\"/>", x - 3.3,
+                   y - 3.3);
+        break;
+    case 2:
+        buf_printf(out, "<path d=\"M%.1f %.1fl4.4 4.4l-4.4 4.4l-4.4 -4.4z\"/>", x, y - 4.4);
+        break;
+    default: buf_printf(out, "<path d=\"M%.1f %.1fl4.2 7.4h-8.4z\"/>", x, y - 4.6); break;
+    }
+}
+
+void chart_look(const ChartLook *look, const char *class_, Buf *out)
+{
+    buf_printf(out, " class=\"%s h%d\" style=\"--t:%.3f\"", class_,
+               look->hue < 0 ? CHART_MAX_HUES : look->hue % CHART_MAX_HUES, look->tone);
+}
+
+static void put_whisker(const Frame *frame, const ChartPoint *point, double x, Buf *out)
+{
+    if (!drawable(point->low) || !drawable(point->high)) return;
+    buf_printf(out, "<path class=\"whisker\" d=\"M%.1f %.1fV%.1fm-2.5 0h5M%.1f %.1fh5\"/>", x,
+               place(&frame->y, point->low), place(&frame->y, point->high), x - 2.5,
+               place(&frame->y, point->low));
+}
+
+static void put_line(const Frame *frame, const ChartSeries *series, double shift, Buf *out)
+{
+    bool pen_down = false;
+    buf_puts(out, "<path class=\"line\" d=\"");
+    for (size_t i = 0; i < series->n_points; i++) {
+        const ChartPoint *point = &series->points[i];
+        if (drawable(point->y))
+            buf_printf(out, "%s%.1f %.1f", pen_down ? "L" : "M", place(&frame->x, point->x) + shift,
+                       place(&frame->y, point->y));
+        pen_down = drawable(point->y);
+    }
+    buf_puts(out, "\"/>\n");
+}
+
+static void put_series(const LineChart *chart, const Frame *frame, size_t index, Buf *out)
+{
+    const ChartSeries *series = &chart->series[index];
+    double shift = ((double)index - 0.5 * (double)(chart->n_series - 1)) * frame->dodge;
+    char class_[32];
+    snprintf(class_, sizeof class_, "series s%zu", index);
+    buf_puts(out, "<g");
+    chart_look(&series->look, class_, out);
+    buf_puts(out, "><title>");
+    html_text(out, series->name);
+    buf_puts(out, "</title>");
+    put_line(frame, series, shift, out);
+    for (size_t i = 0; i < series->n_points; i++) {
+        const ChartPoint *point = &series->points[i];
+        if (!drawable(point->y) || !(point->x > 0.0)) continue;
+        double x = place(&frame->x, point->x) + shift;
+        put_whisker(frame, point, x, out);
+        buf_puts(out, "<g><title>");
+        html_text(out, point->note);
+        buf_puts(out, "</title>");
+        put_shape(series->look.hue, x, place(&frame->y, point->y), out);
+        buf_puts(out, "</g>\n");
+    }
+    buf_puts(out, "</g>\n");
+}
+
+/* The style sheet hides series N while the checkbox of class tN is off; beyond its rules there are no checkboxes. */
+static void put_legend(const LineChart *chart, Buf *out)
+{
+    buf_puts(out, "<div class=\"legend\">\n");
+    for (size_t i = 0; i < chart->n_series; i++) {
+        const ChartSeries *series = &chart->series[i];
+        buf_puts(out, "<label>");
+        if (i < CHART_MAX_SWITCHES)
+            buf_printf(out, "<input type=\"checkbox\" class=\"t%zu\" checked=\"checked\"/>", i);
+        buf_puts(out, "<svg width=\"26\" height=\"12\" aria-hidden=\"true\"><g");
+        chart_look(&series->look, "series", out);
+        buf_puts(out, "><path class=\"line\" d=\"M1 6H25\"/>");
+        put_shape(series->look.hue, 13, 6, out);
+        buf_puts(out, "</g></svg>");
+        html_text(out, series->name);
+        buf_puts(out, "</label>\n");
+    }
+    buf_puts(out, "</div>\n");
+}
+
+void chart_lines(const LineChart *chart, Buf *out)
+{
+    Frame frame;
+    if (!make_frame(chart, &frame)) {
+        buf_puts(out, "<p class=\"dim\">Nothing to draw: no cell is done.</p>\n");
+        return;
+    }
+    buf_printf(out, "<svg class=\"lines\" role=\"img\" viewBox=\"0 0 %d %d\" aria-label=\"", WIDTH,
+               HEIGHT);
+    html_text(out, chart->sentence);
+    buf_puts(out, "\">\n");
+    put_y_axis(chart, &frame, out);
+    put_x_axis(&frame, out);
+    put_mark(chart, &frame, out);
+    for (size_t i = 0; i < chart->n_series; i++)
+        put_series(chart, &frame, i, out);
+    buf_printf(out, "<text class=\"axis\" x=\"%d\" y=\"%d\">", (LEFT + WIDTH - RIGHT) / 2,
+               HEIGHT - 8);
+    html_text(out, chart->x_label);
+    buf_printf(out, "</text>\n<text class=\"axis\" transform=\"translate(14 %d) rotate(-90)\">",
+               (TOP + HEIGHT - BOTTOM) / 2);
+    html_text(out, chart->y_label);
+    buf_puts(out, "</text>\n</svg>\n");
+    put_legend(chart, out);
+}

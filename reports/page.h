@@ -1,0 +1,48 @@
+/* The HTML page, from inside: what its sections share. A section is a row of the table in report_html.c and a function here. */
+#ifndef REPORTS_PAGE_H
+#define REPORTS_PAGE_H
+
+#include "reports/chart.h"
+#include "reports/grid.h"
+#include "reports/html.h"
+#include "reports/report.h"
+
+typedef struct {
+    Store *store;
+    const ReportOptions *options;
+    GridList grids;
+    int64_t counts[CELL_STATUS_COUNT];
+    Buf *out;
+} Page;
+
+/* Sections. Each appends its content after the heading; one with nothing to say appends nothing. Errors: STORE. */
+bool page_summary(Page *page, Err *err) MUST_USE;
+bool page_grids(Page *page, Err *err) MUST_USE;
+bool page_depths(Page *page, Err *err) MUST_USE;
+bool page_positions(Page *page, Err *err) MUST_USE;
+bool page_cells(Page *page, Err *err) MUST_USE;
+bool page_settings(Page *page, Err *err) MUST_USE;
+bool page_provenance(Page *page, Err *err) MUST_USE;
+
+/* Appends "<h3>metric, model</h3>" and a line of what decides the numbers: probe, parameters, corpus, seed, precision. */
+void page_grid_heading(Page *page, const Grid *grid);
+
+/* "512: 87.5% (71.0% to 96.5%), n = 40, wilson95", or the status and message of a cell that is not done. Free with free(). */
+char *page_cell_note(const Grid *grid, const GridCell *cell, int64_t n_ctx, const char *label);
+
+/* The looks of a grid's rows; looks has room for n_rows. */
+void page_looks(const Grid *grid, ChartLook *looks);
+
+/* Lowest and highest value of the done cells; 0 and 1 for fractions. */
+void page_value_range(const Grid *grid, double *low, double *high);
+
+/* Appends the heat map of a grid with colours over low … high; compact for small multiples. */
+void page_heat(Page *page, const Grid *grid, double low, double high, bool compact);
+
+/* Appends the table of a grid, closed until it is opened. */
+void page_grid_table(Page *page, const Grid *grid);
+
+/* "higher is better", "lower is better" or "". */
+const char *page_direction(int direction);
+
+#endif

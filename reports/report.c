@@ -1,0 +1,55 @@
+#include "reports/report.h"
+
+#include <string.h>
+
+#include "base/str.h"
+#include "reports/report_internal.h"
+#include "reports/stmt.h"
+
+const ReportFormat report_formats[] = {
+    {"csv",  "tidy table, one row a cell and metric",                 report_csv },
+    {"md",   "tables of setting and length for a README or an issue", report_md  },
+    {"html", "one page with charts, offline and without script",      report_html},
+    {NULL,   NULL,                                                    NULL       },
+};
+
+const ReportFormat *report_find(const char *name)
+{
+    for (const ReportFormat *format = report_formats; format->name; format++)
+        if (str_equal(format->name, name)) return format;
+    return NULL;
+}
+
+bool report_counts(Store *store, int64_t run_id, int64_t counts[CELL_STATUS_COUNT], Err *err)
+{
+    memset(counts, 0, CELL_STATUS_COUNT * sizeof counts[0]);
+    Stmt stmt;
+    bool row;
+    bool ok = stmt_open(store_sqlite(store),
+                        "SELECT status, count(DISTINCT cell_id) FROM v_cell_all"
+                        " WHERE " REPORT_IN_SCOPE " GROUP BY status",
+                        &stmt, err);
+    if (ok) stmt_put_i64(&stmt, run_id);
+    while (ok && (ok = stmt_next(&stmt, &row, err)) && row) {
+        CellStatus status;
+        const char *name = stmt_text(&stmt, 0);
+        if (name && cell_status_find(name, &status)) counts[status] = stmt_i64(&stmt, 1);
+    }
+    stmt_close(&stmt);
+    return ok;
+}
+
+void report_counts_text(const int64_t counts[CELL_STATUS_COUNT], Buf *out)
+{
+    int64_t total = 0;
+    for (int i = 0; i < CELL_STATUS_COUNT; i++)
+        total += counts[i];
+    buf_printf(out, "%lld of %lld cells are done", (long long)counts[CELL_DONE], (long long)total);
+    const char *separator = ": ";
+    for (int i = 0; i < CELL_STATUS_COUNT; i++) {
+        if (i == CELL_DONE || counts[i] == 0) continue;
+        buf_printf(out, "%s%lld %s", separator, (long long)counts[i],
+                   cell_status_name((CellStatus)i));
+        separator = ", ";
+    }
+}

@@ -1,0 +1,30 @@
+/* The formats behind the table of report.c, and what they share. */
+#ifndef REPORTS_REPORT_INTERNAL_H
+#define REPORTS_REPORT_INTERNAL_H
+
+#include "reports/report.h"
+
+bool report_csv(Store *store, const ReportOptions *options, Buf *out, Err *err) MUST_USE;
+bool report_md(Store *store, const ReportOptions *options, Buf *out, Err *err) MUST_USE;
+bool report_html(Store *store, const ReportOptions *options, Buf *out, Err *err) MUST_USE;
+
+/* Number of cells by status: of a run, or the latest generation of all. Errors: STORE. */
+bool report_counts(Store *store, int64_t run_id, int64_t counts[CELL_STATUS_COUNT],
+                   Err *err) MUST_USE;
+
+/* "84 of 90 cells are done: 4 unsupported, 2 failed" */
+void report_counts_text(const int64_t counts[CELL_STATUS_COUNT], Buf *out);
+
+/* Appends text from the database with Markdown's and HTML's characters escaped and controls shown; NULL appends nothing. */
+void markdown_text(const char *text, Buf *out);
+
+/* WHERE term over v_cell_all whose parameter ?1 is ReportOptions.run_id. */
+#define REPORT_IN_SCOPE \
+ "((?1 = 0 AND latest) OR (?1 <> 0 AND cell_id IN (SELECT cell_id FROM run_cell WHERE run_id = ?1)))"
+
+/* ORDER BY terms over v_cell_all: the axes from the outermost in, then the key, so that the order depends on the cells alone. */
+#define REPORT_KEY_ORDER                                                                         \
+ "model, model_hash, probe, protocol, params, corpus, method <> 'none', method, lambda IS NULL," \
+ " lambda, factor IS NULL, factor, setting, n_ctx, depth, seed, precision, cell_key, generation, place"
+
+#endif

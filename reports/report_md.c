@@ -1,0 +1,81 @@
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/str.h"
+#include "reports/grid.h"
+#include "reports/report_internal.h"
+#include "reports/stmt.h"
+
+void markdown_text(const char *text, Buf *out)
+{
+    char plain[512];
+    str_escape(text ? text : "", text ? strlen(text) : 0, plain, sizeof plain);
+    for (const char *c = plain; *c; c++) {
+        if (strchr("\\`*_[]<>|#&!~", *c)) buf_putc(out, '\\');
+        buf_putc(out, *c);
+    }
+}
+
+/* A query as a table; the names of its columns are the heading. Nothing when it gives no rows. */
+static bool put_query(Store *store, const char *heading, const char *sql, int64_t run_id, Buf *out,
+                      Err *err)
+{
+    Stmt stmt;
+    if (!stmt_open(store_sqlite(store), sql, &stmt, err)) return false;
+    stmt_put_i64(&stmt, run_id);
+    int n_columns = sqlite3_column_count(stmt.handle);
+    bool row;
+    bool ok;
+    for (bool first = true; (ok = stmt_next(&stmt, &row, err)) && row; first = false) {
+        if (first) {
+            buf_printf(out, "\n## %s\n\n|", heading);
+            for (int i = 0; i < n_columns; i++)
+                buf_printf(out, " %s |", sqlite3_column_name(stmt.handle, i));
+            buf_puts(out, "\n|");
+            for (int i = 0; i < n_columns; i++)
+                buf_puts(out, ":--|");
+            buf_putc(out, '\n');
+        }
+        buf_putc(out, '|');
+        for (int i = 0; i < n_columns; i++) {
+            buf_putc(out, ' ');
+            markdown_text(stmt_text(&stmt, i), out);
+            buf_puts(out, " |");
+        }
+        buf_putc(out, '\n');
+    }
+    stmt_close(&stmt);
+    return ok;
+}
+
+static bool put_grids(Store *store, int64_t run_id, Buf *out, Err *err)
+{
+    GridList grids;
+    if (!grid_load(store, run_id, &grids, err)) return false;
+    for (size_t i = 0; i < grids.n; i++) {
+        const Grid *grid = &grids.items[i];
+        if (grid->direction == 0 && *grid->metric) continue;
+        buf_putc(out, '\n');
+        grid_table(grid, GRID_MARKDOWN, out);
+    }
+    grid_free(&grids);
+    return true;
+}
+
+bool report_md(Store *store, const ReportOptions *options, Buf *out, Err *err)
+{
+    static const char not_done[] =
+        "SELECT DISTINCT model, setting, n_ctx, probe, depth, status, message FROM v_cell_all"
+        " WHERE status <> 'done' AND " REPORT_IN_SCOPE " ORDER BY " REPORT_KEY_ORDER;
+    static const char runs[] =
+        "SELECT id AS run, status, started_at AS started, ended_at AS ended, machine, blas, version, command"
+        " FROM run WHERE ?1 = 0 OR id = ?1 ORDER BY id";
+    int64_t counts[CELL_STATUS_COUNT];
+    if (!report_counts(store, options->run_id, counts, err)) return false;
+    buf_puts(out, "# RoPE scaling, measured\n\n");
+    report_counts_text(counts, out);
+    buf_puts(out, ".\n");
+    return put_grids(store, options->run_id, out, err) &&
+           put_query(store, "Cells that are not done", not_done, options->run_id, out, err) &&
+           (!options->provenance || put_query(store, "Runs", runs, options->run_id, out, err));
+}
