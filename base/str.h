@@ -21,13 +21,13 @@ bool str_ends_with(const char *s, const char *suffix);
  * count as far apart. */
 int str_distance(const char *a, const char *b);
 
-/* Reads the whole of s as a finite decimal number, independent of locale. False on anything else. */
+/* Reads the whole of s as a finite decimal number, in any locale. False on anything else. */
 bool str_to_double(const char *s, double *out) MUST_USE;
 
 /* Reads the whole of s as a decimal integer. False on anything else or when it does not fit. */
 bool str_to_i64(const char *s, int64_t *out) MUST_USE;
 
-/* As str_to_i64, with an optional suffix k or m (x 1024, x 1048576): a context length such as 4k. */
+/* As str_to_i64, with an optional suffix k or m (x 1024, x 1048576): a length such as 4k. */
 bool str_to_size(const char *s, int64_t *out) MUST_USE;
 
 /* Copies at most n bytes of `bytes` into out (capacity cap, always terminated) with control

@@ -1,4 +1,4 @@
-/* Libraries are asked at run time: the one that is loaded counts, not the one that was compiled for. */
+/* Libraries are asked at run time: what counts is the one that is loaded. */
 #define PCRE2_CODE_UNIT_WIDTH 8
 #include "harness/version.h"
 

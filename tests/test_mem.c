@@ -80,7 +80,7 @@ static void test_buf_grows_and_stays_terminated(void **state)
     assert_int_equal(buf.len, 5000);
     assert_int_equal(strlen(buf_text(&buf)), 5000);
     for (int i = 0; i < 1000; i++) {
-        char want[8];
+        char want[16];
         snprintf(want, sizeof want, "%03d,x", i);
         assert_memory_equal(buf.data + (ptrdiff_t)5 * i, want, 5);
     }

@@ -1,5 +1,5 @@
-/* Replays saved inputs through a fuzz target, for builds without a fuzzer: each file named, and each
- * regular file of the folders named. Prints how many; fails when there were none. */
+/* Replays saved inputs through a fuzz target, for builds without a fuzzer: each file named, and
+ * each regular file of the folders named. Prints how many; fails when there were none. */
 #include <stdio.h>
 #include <stdlib.h>
 
