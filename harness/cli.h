@@ -34,7 +34,7 @@ typedef struct {
     int64_t dim;        /* 0: the model's */
     int64_t n_ctx_orig; /* 0: the model's */
     int64_t target;     /* 0: the largest n_ctx */
-    int64_t target_max; /* 0: the largest n_ctx */
+    int64_t target_max; /* longest n_ctx that windows are laid out for */
     char *on_scaled;
     char *db;
     int64_t seed;

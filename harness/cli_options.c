@@ -1,0 +1,345 @@
+#include "harness/cli_options.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/str.h"
+#include "harness/cli_axis.h"
+#include "harness/commands.h"
+#include "harness/probe.h"
+#include "harness/settings.h"
+#include "models/rope.h"
+
+/* Commands that measure under a setting, and those among them that read a text. */
+#define SETTING    (COMMAND_SWEEP | COMMAND_THETA | COMMAND_SCORE | COMMAND_GENERATE)
+#define READS_TEXT (COMMAND_SCORE | COMMAND_GENERATE)
+#define RUNS_MODEL (COMMAND_SWEEP | COMMAND_SCORE | COMMAND_GENERATE)
+
+#define FIELD(name) offsetof(Options, name)
+
+const OptionRow option_rows[] = {
+    {.name = "model",
+     .type = OPTION_TEXTS,
+     .offset = FIELD(model),
+     .argument = "PATH",
+     .help = "folder, .safetensors, .gguf or llama2.c .bin",
+     .commands = SETTING | COMMAND_INSPECT},
+    {.name = "method",
+     .type = OPTION_METHODS,
+     .offset = FIELD(method),
+     .argument = "NAME[:key=value,…],…",
+     .help = "scaling; model: the file's own",
+     .commands = SETTING},
+    {.name = "lambda",
+     .type = OPTION_NUMBERS,
+     .offset = FIELD(lambda),
+     .argument = "N,…",
+     .help = "multiplies the base; auto, auto-each",
+     .commands = SETTING},
+    {.name = "factor",
+     .type = OPTION_NUMBERS,
+     .offset = FIELD(factor),
+     .low = 1,
+     .argument = "N,…",
+     .help = "n_ctx / n_ctx_orig; auto, auto-each",
+     .commands = SETTING},
+    {.name = "alpha",
+     .type = OPTION_NUMBERS,
+     .offset = FIELD(alpha),
+     .low = 1,
+     .argument = "N,…",
+     .help = "lambda = alpha^(d/(d-2))",
+     .commands = SETTING},
+    {.name = "n-ctx",
+     .aliases = "ctx",
+     .type = OPTION_SIZES,
+     .offset = FIELD(n_ctx),
+     .low = 1,
+     .high = ROPE_MAX_POSITION,
+     .argument = "N,…",
+     .help = "context lengths",
+     .commands = SETTING},
+    {.name = "theta",
+     .aliases = "base rope-freq-base",
+     .type = OPTION_NUMBER,
+     .offset = FIELD(theta),
+     .argument = "B",
+     .help = "the base b instead of the model's",
+     .commands = SETTING},
+    {.name = "dim",
+     .type = OPTION_INTEGER,
+     .offset = FIELD(dim),
+     .low = 2,
+     .high = 2 * ROPE_MAX_PAIRS,
+     .argument = "D",
+     .help = "rotary width, where no model is given",
+     .commands = COMMAND_THETA},
+    {.name = "n-ctx-orig",
+     .type = OPTION_SIZE,
+     .offset = FIELD(n_ctx_orig),
+     .low = 1,
+     .high = ROPE_MAX_POSITION,
+     .argument = "N",
+     .help = "trained length, where the file is wrong",
+     .commands = SETTING},
+    {.name = "target",
+     .type = OPTION_SIZE,
+     .offset = FIELD(target),
+     .low = 1,
+     .high = ROPE_MAX_POSITION,
+     .argument = "N",
+     .help = "length that auto aims at; else the largest",
+     .commands = SETTING},
+    {.name = "target-max",
+     .type = OPTION_SIZE,
+     .offset = FIELD(target_max),
+     .low = 1,
+     .high = ROPE_MAX_POSITION,
+     .default_text = "8k",
+     .argument = "N",
+     .help = "length windows are laid out for",
+     .commands = COMMAND_SWEEP},
+    {.name = "on-scaled",
+     .type = OPTION_WORD,
+     .offset = FIELD(on_scaled),
+     .choices = "refuse replace stack",
+     .default_text = "refuse",
+     .argument = "HOW",
+     .help = "a method on a scaled model: refuse, replace, stack",
+     .commands = SETTING},
+    {.name = "probe",
+     .type = OPTION_PROBES,
+     .offset = FIELD(probe),
+     .argument = "NAME[:key=value,…],…",
+     .help = "what to measure",
+     .commands = COMMAND_SWEEP},
+    {.name = "corpus",
+     .type = OPTION_TEXT,
+     .offset = FIELD(corpus),
+     .argument = "PATH",
+     .help = "text to evaluate on, a file or a folder",
+     .commands = COMMAND_SWEEP},
+    {.name = "documents",
+     .type = OPTION_TEXT,
+     .offset = FIELD(documents),
+     .default_text = "file",
+     .argument = "RULE",
+     .help = "file, blank-line, tokens=N",
+     .commands = COMMAND_SWEEP},
+    {.name = "db",
+     .type = OPTION_TEXT,
+     .offset = FIELD(db),
+     .argument = "FILE",
+     .help = "results database",
+     .commands = COMMAND_SWEEP | COMMAND_REPORT},
+    {.name = "seed",
+     .type = OPTION_INTEGER,
+     .offset = FIELD(seed),
+     .high = INT64_MAX,
+     .default_text = "1",
+     .argument = "N",
+     .help = "of keys and places",
+     .commands = COMMAND_SWEEP},
+    {.name = "jobs",
+     .type = OPTION_INTEGER,
+     .offset = FIELD(jobs),
+     .high = 1024,
+     .default_text = "0",
+     .argument = "N",
+     .help = "sessions side by side; 0: as is faster",
+     .commands = COMMAND_SWEEP},
+    {.name = "threads",
+     .type = OPTION_INTEGER,
+     .offset = FIELD(threads),
+     .high = 1024,
+     .default_text = "0",
+     .argument = "N",
+     .help = "threads; 0: all cores",
+     .commands = RUNS_MODEL},
+    {.name = "precision",
+     .type = OPTION_WORD,
+     .offset = FIELD(precision),
+     .choices = "f32",
+     .default_text = "f32",
+     .argument = "NAME",
+     .help = "of weights and sums",
+     .commands = RUNS_MODEL},
+    {.name = "config",
+     .type = OPTION_TEXT,
+     .offset = FIELD(config),
+     .argument = "FILE",
+     .help = "sweep file: options as YAML keys; flags win",
+     .commands = COMMAND_SWEEP},
+    {.name = "dry-run",
+     .type = OPTION_FLAG,
+     .offset = FIELD(dry_run),
+     .help = "show cells, tokens, memory, time; run nothing",
+     .commands = COMMAND_SWEEP},
+    {.name = "limit",
+     .type = OPTION_INTEGER,
+     .offset = FIELD(limit),
+     .low = 1,
+     .high = INT64_MAX,
+     .argument = "N",
+     .help = "at most N trials or windows a cell; marks results",
+     .commands = COMMAND_SWEEP},
+    {.name = "fresh",
+     .type = OPTION_FLAG,
+     .offset = FIELD(fresh),
+     .help = "run all cells anew; deletes nothing",
+     .commands = COMMAND_SWEEP},
+    {.name = "yes",
+     .short_name = 'y',
+     .type = OPTION_FLAG,
+     .offset = FIELD(yes),
+     .help = "do not ask",
+     .commands = COMMAND_SWEEP},
+    {.name = "quiet",
+     .short_name = 'q',
+     .type = OPTION_FLAG,
+     .offset = FIELD(quiet),
+     .help = "no progress, no notes",
+     .commands = COMMAND_SWEEP},
+    {.name = "allow-nan",
+     .type = OPTION_FLAG,
+     .offset = FIELD(allow_nan),
+     .help = "load weights that are NaN or infinite",
+     .commands = RUNS_MODEL},
+    {.name = "format",
+     .type = OPTION_TEXT,
+     .offset = FIELD(format),
+     .argument = "NAME",
+     .help = "of what is printed",
+     .commands = COMMAND_REPORT | COMMAND_THETA},
+    {.name = "output",
+     .short_name = 'o',
+     .type = OPTION_TEXT,
+     .offset = FIELD(output),
+     .argument = "FILE",
+     .help = "write there instead of to standard output",
+     .commands = COMMAND_REPORT},
+    {.name = "provenance",
+     .type = OPTION_FLAG,
+     .offset = FIELD(provenance),
+     .help = "add run, time and host",
+     .commands = COMMAND_REPORT},
+    {.name = "text",
+     .aliases = "prompt",
+     .type = OPTION_TEXT,
+     .offset = FIELD(text),
+     .argument = "TEXT",
+     .help = "the text",
+     .commands = READS_TEXT},
+    {.name = "file",
+     .type = OPTION_TEXT,
+     .offset = FIELD(file),
+     .argument = "FILE",
+     .help = "the text, byte for byte, from a file",
+     .commands = READS_TEXT},
+    {.name = "ids",
+     .type = OPTION_TEXT,
+     .offset = FIELD(ids),
+     .argument = "\"N N …\"",
+     .help = "token ids instead, taken as they are",
+     .commands = READS_TEXT},
+    {.name = "n-new",
+     .type = OPTION_SIZE,
+     .offset = FIELD(n_new),
+     .low = 1,
+     .high = INT64_C(1) << 24,
+     .default_text = "200",
+     .argument = "N",
+     .help = "most tokens to generate",
+     .commands = COMMAND_GENERATE},
+    {.name = "parse-special",
+     .type = OPTION_FLAG,
+     .offset = FIELD(parse_special),
+     .help = "read and print control tokens as their names",
+     .commands = READS_TEXT},
+    {.name = "json",
+     .type = OPTION_FLAG,
+     .offset = FIELD(json),
+     .help = "print JSON",
+     .commands = COMMAND_THETA | COMMAND_INSPECT | COMMAND_SCORE},
+    {.name = "help",
+     .short_name = 'h',
+     .type = OPTION_FLAG,
+     .offset = FIELD(help),
+     .help = "show this",
+     .commands = COMMAND_ALL},
+    {.name = NULL                                   },
+};
+
+/* Whether n bytes are the name, where "-" and "_" are alike. */
+static bool same_name(const char *name, const char *text, size_t n)
+{
+    if (strlen(name) != n) return false;
+    for (size_t i = 0; i < n; i++)
+        if (name[i] != (text[i] == '_' ? '-' : text[i])) return false;
+    return true;
+}
+
+/* Calls visit with the row's name and each alias, until it returns true; what it then returned. */
+static bool each_name(const OptionRow *row, bool (*visit)(void *context, const char *name),
+                      void *context)
+{
+    if (visit(context, row->name)) return true;
+    char *aliases = str_dup(row->aliases ? row->aliases : "");
+    bool found = false;
+    char *state = NULL;
+    for (char *alias = strtok_r(aliases, " ", &state); alias && !found;
+         alias = strtok_r(NULL, " ", &state))
+        found = visit(context, alias);
+    free(aliases);
+    return found;
+}
+
+typedef struct {
+    const char *text;
+    size_t n;
+} Wanted;
+
+static bool is_wanted(void *context, const char *name)
+{
+    const Wanted *wanted = context;
+    return same_name(name, wanted->text, wanted->n);
+}
+
+const OptionRow *option_find(const char *name, size_t n)
+{
+    Wanted wanted = {name, n};
+    for (const OptionRow *row = option_rows; row->name; row++)
+        if (each_name(row, is_wanted, &wanted)) return row;
+    return NULL;
+}
+
+/* A word is near when at most a third of its letters, and one at least, are wrong. */
+typedef struct {
+    const char *text;
+    int distance;
+    bool is_nearer;
+} Nearest;
+
+static bool look_nearer(void *context, const char *name)
+{
+    Nearest *nearest = context;
+    int distance = str_distance(name, nearest->text);
+    if (distance < nearest->distance) {
+        nearest->distance = distance;
+        nearest->is_nearer = true;
+    }
+    return false;
+}
+
+const OptionRow *option_nearest(const char *name, unsigned command)
+{
+    const OptionRow *best = NULL;
+    Nearest nearest = {name, (int)strlen(name) / 3 + 2, false};
+    for (const OptionRow *row = option_rows; row->name; row++) {
+        if (!(row->commands & command)) continue;
+        nearest.is_nearer = false;
+        each_name(row, look_nearer, &nearest);
+        if (nearest.is_nearer) best = row;
+    }
+    return best;
+}

@@ -1,0 +1,94 @@
+#include "harness/load.h"
+
+#include <omp.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/file.h"
+#include "base/str.h"
+
+/* Most bytes of a text that score and generate read. */
+enum { LOAD_MAX_TEXT_BYTES = 64 << 20 };
+
+bool load_one_path(const Options *options, const char **path, Err *err)
+{
+    if (options->model.n != 1)
+        return err_set(err, ERR_USAGE, "one model is needed, %zu are given: --model PATH",
+                       options->model.n);
+    *path = options->model.items[0];
+    return true;
+}
+
+Model *load_model(const Options *options, const char *path, Err *err)
+{
+    Model *model = model_load(path, err);
+    if (!model || model->n_nonfinite == 0 || options->allow_nan) return model;
+    err_set(
+        err, ERR_INPUT,
+        "%s: %lld weights are NaN or infinite, the first in tensor %s; --allow-nan loads them all the same",
+        path, (long long)model->n_nonfinite, model->nonfinite_tensor);
+    model_free(model);
+    return NULL;
+}
+
+int load_n_threads(const Options *options)
+{
+    return options->threads > 0 ? (int)options->threads : omp_get_num_procs();
+}
+
+static bool read_ids(const char *text, int vocab_size, TokenList *out, Err *err)
+{
+    char *copy = str_dup(text);
+    bool ok = true;
+    char *state = NULL;
+    for (char *word = strtok_r(copy, " ,\t\n", &state); ok && word;
+         word = strtok_r(NULL, " ,\t\n", &state)) {
+        int64_t id;
+        ok = (str_to_i64(word, &id) && id >= 0 && id < vocab_size) ||
+             err_set(err, ERR_USAGE, "--ids: \"%s\" is not a token id from 0 to %d", word,
+                     vocab_size - 1);
+        if (ok) token_list_add(out, (int32_t)id);
+    }
+    free(copy);
+    return ok;
+}
+
+static bool encode(const Options *options, const Model *model, const char *text, size_t n,
+                   TokenList *out, Err *err)
+{
+    if (!model->tokenizer)
+        return err_set(err, ERR_UNSUPPORTED, "%s: no tokenizer (%s); give token ids with --ids",
+                       weights_path(model->file), model->no_tokenizer_why);
+    return tokenizer_encode(model->tokenizer, text, n, options->parse_special, out, err);
+}
+
+static bool encode_file(const Options *options, const Model *model, TokenList *out, Err *err)
+{
+    Buf text = {0};
+    bool ok = file_read(options->file, LOAD_MAX_TEXT_BYTES, &text, err) &&
+              encode(options, model, text.data ? text.data : "", text.len, out, err);
+    buf_free(&text);
+    return ok;
+}
+
+static void add_bos(const Model *model, bool wanted, TokenList *out, bool *added_bos)
+{
+    *added_bos = wanted && model->config.bos_id >= 0;
+    if (*added_bos) token_list_add(out, model->config.bos_id);
+}
+
+bool load_tokens(const Options *options, const Model *model, bool bos_alone, TokenList *out,
+                 bool *added_bos, Err *err)
+{
+    int n_given = !!options->text + !!options->file + !!options->ids;
+    *added_bos = false;
+    if (n_given > 1 || (n_given == 0 && !bos_alone))
+        return err_set(err, ERR_USAGE, "give one of --text, --file and --ids");
+    if (options->ids) return read_ids(options->ids, model->config.vocab_size, out, err);
+    bool expects_bos = model->tokenizer && tokenizer_adds_bos(model->tokenizer);
+    add_bos(model, expects_bos || n_given == 0, out, added_bos);
+    if (options->text)
+        return encode(options, model, options->text, strlen(options->text), out, err);
+    if (options->file) return encode_file(options, model, out, err);
+    return *added_bos || err_set(err, ERR_USAGE, "the model has no BOS to start from; give a text");
+}
