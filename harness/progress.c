@@ -1,0 +1,103 @@
+/* The time left is a cost model's: plan_seconds() gives each cell a time linear in its tokens and in its pairs of tokens, at a
+ * nominal speed; the machine's own speed is the ratio of seconds measured to seconds foretold over the cells that ended.
+ * Counting cells instead would be wrong by the square of the lengths. */
+#include "harness/progress.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/mem.h"
+#include "base/str.h"
+
+enum { LINE_WIDTH = 78 };
+
+struct Progress {
+    const Plan *plan;
+    bool shown;
+    size_t n;
+    size_t n_ended;
+    int n_jobs;
+    double foretold_left;  /* nominal seconds of what is left */
+    double foretold_ended; /* … of what ended */
+    double measured;       /* seconds of what ended */
+    double last_drawn;
+};
+
+Progress *progress_open(const Plan *plan, bool quiet)
+{
+    const char *terminal = getenv("TERM");
+    bool can_move = terminal && !str_equal(terminal, "dumb");
+    Progress *progress = mem_zalloc(1, sizeof *progress);
+    progress->plan = plan;
+    progress->shown = !quiet && can_move && isatty(STDERR_FILENO);
+    return progress;
+}
+
+static void clear_line(const Progress *progress)
+{
+    if (progress->shown) fprintf(stderr, "\r\033[K");
+}
+
+void progress_close(Progress *progress)
+{
+    if (!progress) return;
+    clear_line(progress);
+    free(progress);
+}
+
+void progress_start(void *context, const size_t *pending, size_t n, int n_jobs)
+{
+    Progress *progress = context;
+    progress->n = n;
+    progress->n_jobs = n_jobs;
+    for (size_t i = 0; progress->shown && i < n; i++)
+        progress->foretold_left += plan_seconds(progress->plan, &progress->plan->cells[pending[i]]);
+}
+
+void progress_time_text(double seconds, char out[PROGRESS_TEXT_SIZE])
+{
+    long long s = llround(fmin(seconds, 1e9));
+    if (s < 60)
+        snprintf(out, PROGRESS_TEXT_SIZE, "%lld s", s);
+    else if (s < 3600)
+        snprintf(out, PROGRESS_TEXT_SIZE, "%lld min %lld s", s / 60, s % 60);
+    else
+        snprintf(out, PROGRESS_TEXT_SIZE, "%lld h %lld min", s / 3600, s % 3600 / 60);
+}
+
+static double seconds_left(const Progress *progress)
+{
+    double speed =
+        progress->foretold_ended > 0.0 ? progress->measured / progress->foretold_ended : 1.0;
+    return speed * progress->foretold_left / progress->n_jobs;
+}
+
+static void draw(Progress *progress, const PlanCell *cell)
+{
+    char left[PROGRESS_TEXT_SIZE], line[LINE_WIDTH * 4];
+    double now = clock_monotonic_s();
+    if (now - progress->last_drawn < 0.1 && progress->n_ended < progress->n) return;
+    progress->last_drawn = now;
+    progress_time_text(seconds_left(progress), left);
+    snprintf(line, sizeof line, "%zu of %zu cells, %s left: %s %s at %lld", progress->n_ended,
+             progress->n, left, progress->plan->probes[cell->probe].probe->name,
+             plan_setting(progress->plan, cell)->label, (long long)plan_n_ctx(progress->plan, cell));
+    fprintf(stderr, "\r\033[K%.*s", LINE_WIDTH, line);
+    fflush(stderr);
+}
+
+void progress_cell(void *context, size_t cell, const CellResult *result)
+{
+    Progress *progress = context;
+    progress->n_ended++;
+    if (!progress->shown) return;
+    double foretold = plan_seconds(progress->plan, &progress->plan->cells[cell]);
+    progress->foretold_left -= foretold;
+    progress->foretold_ended += foretold;
+    progress->measured += result->seconds;
+    draw(progress, &progress->plan->cells[cell]);
+}

@@ -1,0 +1,24 @@
+/* How far a sweep is and how long it will take: one line on a terminal, nothing elsewhere. */
+#ifndef HARNESS_PROGRESS_H
+#define HARNESS_PROGRESS_H
+
+#include "harness/plan.h"
+
+typedef struct Progress Progress;
+
+/* Shows on stderr when it is a terminal that can move its cursor and quiet is not set. The plan must outlive it. */
+Progress *progress_open(const Plan *plan, bool quiet);
+
+/* Takes the line away. */
+void progress_close(Progress *progress);
+
+/* For SweepConfig.on_start and on_cell; context is the Progress. */
+void progress_start(void *context, const size_t *pending, size_t n, int n_jobs);
+void progress_cell(void *context, size_t cell, const CellResult *result);
+
+enum { PROGRESS_TEXT_SIZE = 32 };
+
+/* "8 s", "3 min 20 s", "2 h 5 min". */
+void progress_time_text(double seconds, char out[PROGRESS_TEXT_SIZE]);
+
+#endif
