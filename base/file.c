@@ -65,7 +65,7 @@ bool file_map(const char *path, FileMap *map, Err *err)
 void file_unmap(FileMap *map)
 {
     /* munmap takes a pointer to mutable memory; the map was made by us and is only given back. */
-    if (map->data) munmap((void *)(uintptr_t)map->data, map->size);
+    if (map->data) munmap((void *)(uintptr_t)map->data, map->size); /* NOLINT(*-no-int-to-ptr) */
     *map = (FileMap){0};
 }
 

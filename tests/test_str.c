@@ -234,6 +234,9 @@ static void assert_escaped(const char *bytes, size_t n, size_t cap, const char *
 static void test_str_escape_shows_what_cannot_be_seen(void **state)
 {
     (void)state;
+    /* Spelled by bytes: as a literal they would mislead the reader of this page. */
+    static const char override[] = {'\xe2', '\x80', '\xae'};
+    static const char isolate[] = {'\xe2', '\x81', '\xa6'};
     static const struct {
         const char *bytes;
         size_t n;
@@ -245,8 +248,8 @@ static void test_str_escape_shows_what_cannot_be_seen(void **state)
         {"a\0b",              3,  "a\\x00b"          },
         {"\x7f",              1,  "\\x7f"            },
         {"\xc2\x9b",          2,  "\\xc2\\x9b"       },
-        {"\xe2\x80\xae",      3,  "\\xe2\\x80\\xae"  },
-        {"\xe2\x81\xa6",      3,  "\\xe2\\x81\\xa6"  },
+        {override,            3,  "\\xe2\\x80\\xae"  },
+        {isolate,             3,  "\\xe2\\x81\\xa6"  },
         {"\xef\xbb\xbfx",     4,  "\\xef\\xbb\\xbfx" },
         {"\xff\xfe",          2,  "\\xff\\xfe"       },
         {"\xc0\xaf",          2,  "\\xc0\\xaf"       },

@@ -23,15 +23,15 @@ void assert_ok_at(bool ok, const Err *err, const char *what, const char *file, i
     _fail(file, line);
 }
 
-void assert_err_at(bool ok, const Err *err, ErrCode want_code, const char *part, const char *what,
-                   const char *file, int line)
+void assert_err_at(bool ok, const Err *err, ErrCode want_code, const char *part, const char *file,
+                   int line)
 {
     if (ok) {
-        print_error("%s succeeded, an error about \"%s\" was wanted\n", what, part);
+        print_error("succeeded, an error about \"%s\" was wanted\n", part);
         _fail(file, line);
     } else if (err->code != want_code || !strstr(err->text, part)) {
-        print_error("%s: got code %d, \"%s\"; wanted code %d and \"%s\"\n", what, (int)err->code,
-                    err->text, (int)want_code, part);
+        print_error("got code %d, \"%s\"; wanted code %d and \"%s\"\n", (int)err->code, err->text,
+                    (int)want_code, part);
         _fail(file, line);
     }
 }

@@ -23,9 +23,9 @@ void assert_ok_at(bool ok, const Err *err, const char *what, const char *file, i
 
 /* Fails unless the call returned false (or NULL) with this code and a text that holds `part`. */
 #define assert_err(call, err, want_code, part) \
- assert_err_at((call) ? true : false, (err), (want_code), (part), #call, __FILE__, __LINE__)
-void assert_err_at(bool ok, const Err *err, ErrCode want_code, const char *part, const char *what,
-                   const char *file, int line);
+ assert_err_at((call) ? true : false, (err), (want_code), (part), __FILE__, __LINE__)
+void assert_err_at(bool ok, const Err *err, ErrCode want_code, const char *part, const char *file,
+                   int line);
 
 /* Path of a file of the shared data folder ($SHARED, by default ../shared); the result is valid
  * until the next call but three. Skips the running test, by name, when the folder is absent;
