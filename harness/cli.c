@@ -196,9 +196,17 @@ static bool set_defaults(const CommandLine *line, const SweepFile *file, Options
     return true;
 }
 
+static char *command_line(const Command *command, int argc, char **argv)
+{
+    char *words = cli_quote(argc, argv);
+    char *line = str_format("ropewalk %s%s%s", command->name, argc ? " " : "", words);
+    free(words);
+    return line;
+}
+
 bool cli_parse(const Command *command, int argc, char **argv, Options *options, Err *err)
 {
-    *options = (Options){0};
+    *options = (Options){.command_line = command_line(command, argc, argv)};
     CommandLine line = {
         .command = command, .words = argv, .n_words = argc, .arguments = &options->arguments};
     SweepFile file = {.command = command->bit, .options = options};
@@ -216,6 +224,7 @@ void cli_free(Options *options)
     for (const OptionRow *row = option_rows; row->name; row++)
         option_clear(row, options);
     string_list_free(&options->arguments);
+    free(options->command_line);
 }
 
 void cli_write_spec(const Command *command, const Options *options, Buf *out)

@@ -236,13 +236,11 @@ static int status_of_outcome(const Plan *plan, const SweepOutcome *outcome)
     return all ? EXIT_OK : EXIT_NOT_DONE;
 }
 
-/* Sets err for a stop by signal and says how to go on. */
-static int report_stop(const Plan *plan, const SweepOutcome *outcome, Err *err)
+/* Says what a signal left and how to go on; the results so far are in the database. */
+static int report_stop(const Plan *plan, const SweepOutcome *outcome)
 {
-    err_set(err, ERR_CANCELLED, "stopped: %zu of %zu pending cells ended; their results are kept",
-            outcome->n_ended, outcome->n_pending);
-    fprintf(stderr, "to go on: %s\n",
-            plan->options->command_line ? plan->options->command_line : "the same command");
+    fprintf(stderr, "stopped: %zu of %zu cells ended, their results are kept; to go on:\n%s\n",
+            outcome->n_ended, outcome->n_pending, plan->options->command_line);
     return EXIT_SIGNAL + signals_caught();
 }
 
@@ -278,7 +276,7 @@ static int run_sweep(const Plan *plan, Store *store, const RunRow *run, Split sp
     bool ok = sweep_run(&config, &outcome, err);
     progress_close(progress);
     if (ok) return finish(plan, store, &outcome, err);
-    if (err->code == ERR_CANCELLED && signals_caught()) return report_stop(plan, &outcome, err);
+    if (err->code == ERR_CANCELLED && signals_caught()) return report_stop(plan, &outcome);
     return cli_exit_status(err->code);
 }
 
