@@ -1,0 +1,91 @@
+/* `report`: a database in, one format out; nothing is measured and the database is not written. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/file.h"
+#include "base/str.h"
+#include "harness/commands.h"
+#include "reports/report.h"
+
+/* Whether two names lead to one file. */
+static bool same_file(const char *a, const char *b)
+{
+    struct stat a_st;
+    struct stat b_st;
+    return stat(a, &a_st) == 0 && stat(b, &b_st) == 0 && a_st.st_ino == b_st.st_ino &&
+           a_st.st_dev == b_st.st_dev;
+}
+
+/* Refuses an output that would replace the database, or a file that belongs to it while a sweep runs. */
+static bool check_output(const char *db, const char *output, Err *err)
+{
+    static const char *const parts[] = {"", "-wal", "-shm", "-journal", ".lock"};
+    if (file_is_dir(output))
+        return err_set(err, ERR_USAGE, "-o %s: is a folder; give the name of a file", output);
+    for (size_t i = 0; i < COUNT_OF(parts); i++) {
+        char *name = str_format("%s%s", db, parts[i]);
+        bool same = same_file(name, output) || str_equal(name, output);
+        free(name);
+        if (same)
+            return err_set(err, ERR_USAGE,
+                           "-o %s: belongs to the database %s, which a report never replaces; give "
+                           "another name",
+                           output, db);
+    }
+    return true;
+}
+
+/* --format, else what the output's name ends in, else csv. */
+static const ReportFormat *choose_format(const Options *options, Err *err)
+{
+    const char *name = options->format;
+    const char *dot = options->output ? strrchr(options->output, '.') : NULL;
+    if (!name && dot && report_find(dot + 1)) name = dot + 1;
+    const ReportFormat *format = report_find(name ? name : "csv");
+    if (format) return format;
+    Buf known = {0};
+    for (const ReportFormat *row = report_formats; row->name; row++)
+        buf_printf(&known, "%s%s", known.len ? ", " : "", row->name);
+    err_set(err, ERR_USAGE, "--format %s: is not a format of reports; there are %s", name,
+            buf_text(&known));
+    buf_free(&known);
+    return NULL;
+}
+
+static bool write_report(const Options *options, const ReportFormat *format, Err *err)
+{
+    Store *store = store_open_read_only(options->db, err);
+    if (!store) return false;
+    size_t n_formulas = 0;
+    ReportOptions report = {.provenance = options->provenance, .n_formulas = &n_formulas};
+    Buf out = {0};
+    bool ok = format->write(store, &report, &out, err);
+    store_close(store);
+    if (ok && options->output)
+        ok = file_write_atomic(options->output, out.data, out.len, err);
+    else if (ok)
+        fwrite(out.data, 1, out.len, stdout);
+    buf_free(&out);
+    if (ok && n_formulas)
+        fprintf(stderr,
+                "ropewalk: %zu texts start with = + - or @, which a spreadsheet runs as a formula; "
+                "import the CSV as text\n",
+                n_formulas);
+    return ok;
+}
+
+int cmd_report(const Command *command, const Options *options, Err *err)
+{
+    (void)command;
+    const ReportFormat *format = choose_format(options, err);
+    if (!format) return cli_exit_status(err->code);
+    if (!options->db)
+        err_set(err, ERR_USAGE,
+                "report: which database? Give --db FILE, as `ropewalk sweep` was given");
+    else if ((!options->output || check_output(options->db, options->output, err)) &&
+             write_report(options, format, err))
+        return EXIT_OK;
+    return cli_exit_status(err->code);
+}
