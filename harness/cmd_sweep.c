@@ -21,6 +21,7 @@
 
 enum {
     SMALL_MODEL_PARAMS = 200000000, /* below, timelines side by side are faster than shared tiles */
+    TINY_MODEL_PARAMS = 20000000,   /* below, tiles are too small to share at all */
     EXIT_SIGNAL = 128,
 };
 
@@ -57,7 +58,8 @@ static Split split_cores(const Plan *plan)
     int64_t jobs = options->jobs;
     if (jobs == 0 && options->threads > 0) jobs = max_i64(1, n_cores / options->threads);
     if (jobs == 0) jobs = n_params < SMALL_MODEL_PARAMS ? n_cores : 1;
-    int64_t threads = options->threads ? options->threads : max_i64(1, n_cores / jobs);
+    int64_t threads = options->threads;
+    if (threads == 0) threads = n_params < TINY_MODEL_PARAMS ? 1 : max_i64(1, n_cores / jobs);
     return (Split){.n_jobs = (int)jobs, .n_threads = (int)threads};
 }
 
