@@ -19,9 +19,17 @@
 #include "harness/settings.h"
 #include "models/model.h"
 
+/* Adds a probe; one that is there already would only run its cells twice. */
 static bool add_probe(Plan *plan, const char *text, Err *err)
 {
-    return probe_spec_parse(text, &plan->probes[plan->n_probes++], err);
+    ProbeSpec spec;
+    if (!probe_spec_parse(text, &spec, err)) return false;
+    for (size_t i = 0; i < plan->n_probes; i++)
+        if (plan->probes[i].probe == spec.probe &&
+            memcmp(plan->probes[i].value, spec.value, sizeof spec.value) == 0)
+            return true;
+    plan->probes[plan->n_probes++] = spec;
+    return true;
 }
 
 static bool read_probes(Plan *plan, Err *err)
@@ -134,13 +142,24 @@ static bool read_model(PlanModel *model, const WeightFile *file, bool dry, Err *
     return dry || weights_hash(file, model->hash, err);
 }
 
+/* Two paths to one model would run the same cells twice. */
+static bool check_is_new(const Plan *plan, const PlanModel *model, Err *err)
+{
+    for (size_t i = 0; i + 1 < plan->n_models; i++)
+        if (model->hash[0] && str_equal(plan->models[i].hash, model->hash))
+            return err_set(err, ERR_USAGE, "%s and %s are the same model: give it once",
+                           plan->models[i].path, model->path);
+    return true;
+}
+
 bool plan_add_model(Plan *plan, const char *path, bool dry, Err *err)
 {
     PlanModel *model = new_model(plan);
     model->path = str_dup(path);
     model->name = model_name(path);
     WeightFile *file = weights_open(path, err);
-    bool ok = file && read_model(model, file, dry, err) && finish_model(plan, model, err);
+    bool ok = file && read_model(model, file, dry, err) && check_is_new(plan, model, err) &&
+              finish_model(plan, model, err);
     weights_close(file);
     return ok;
 }
