@@ -14,7 +14,7 @@ enum {
     HEIGHT = 360,
     LEFT = 62,
     RIGHT = 14,
-    TOP = 16,
+    TOP = 28,
     BOTTOM = 46,
     MAX_X_TICKS = 10,
     MAX_Y_TICKS = 20,
@@ -136,15 +136,23 @@ static void put_tick_y(const LineChart *chart, const Frame *frame, double value,
         buf_printf(out, "%.6g</text>\n", fabs(value) < 1e-12 ? 0.0 : value);
 }
 
+/* Ticks of a logarithmic axis: the more decades, the fewer in each. */
+static void put_log_ticks(const LineChart *chart, const Frame *frame, Buf *out)
+{
+    static const double digits[] = {1.0, 2.0, 5.0, 3.0, 7.0, 1.5};
+    const Axis *y = &frame->y;
+    size_t n_digits = y->high / y->low < 40.0 ? 6 : y->high / y->low < 1e4 ? 3 : 1;
+    for (double decade = pow(10.0, floor(log10(y->low))); decade <= y->high; decade *= 10.0)
+        for (size_t i = 0; i < n_digits; i++)
+            if (decade * digits[i] >= y->low && decade * digits[i] <= y->high)
+                put_tick_y(chart, frame, decade * digits[i], out);
+}
+
 static void put_y_axis(const LineChart *chart, const Frame *frame, Buf *out)
 {
     const Axis *y = &frame->y;
     if (y->logarithmic) {
-        bool few = y->high / y->low < 1e4;
-        for (double decade = pow(10.0, floor(log10(y->low))); decade <= y->high; decade *= 10.0)
-            for (int digit = 1; digit <= 5; digit = digit == 1 ? 2 : digit + 3)
-                if ((few || digit == 1) && decade * digit >= y->low && decade * digit <= y->high)
-                    put_tick_y(chart, frame, decade * digit, out);
+        put_log_ticks(chart, frame, out);
         return;
     }
     double step = nice_step(y->high - y->low, 5);
@@ -184,8 +192,8 @@ static void put_mark(const LineChart *chart, const Frame *frame, Buf *out)
     buf_printf(out,
                "<line class=\"trained\" x1=\"%.1f\" x2=\"%.1f\" y1=\"%d\" y2=\"%d\"/><text "
                "class=\"mark %s\" x=\"%.1f\" y=\"%d\">",
-               x, x, TOP - 8, HEIGHT - BOTTOM, left ? "left" : "right", left ? x - 6 : x + 6,
-               TOP - 3);
+               x, x, TOP - 18, HEIGHT - BOTTOM, left ? "left" : "right", left ? x - 6 : x + 6,
+               TOP - 14);
     html_text(out, chart->mark_label);
     buf_puts(out, "</text>\n");
 }

@@ -203,7 +203,7 @@ void page_heat(Page *page, const Grid *grid, double low, double high, bool compa
                    .n_inside = count_inside(grid),
                    .compact = compact};
     chart_heat(&map, page->out);
-    if (!compact) {
+    if (!compact && *grid->metric) {
         ValueText ends[2];
         grid_value_text(low, grid->unit, ends[0]);
         grid_value_text(high, grid->unit, ends[1]);
@@ -271,16 +271,19 @@ void page_grid_table(Page *page, const Grid *grid)
     buf_puts(out, "</tbody></table></div></details>\n");
 }
 
+/* A grid without a metric has no cell that is done: its map tells why, and there is nothing else to show. */
 static void put_main_grid(Page *page, const Grid *grid)
 {
-    char **notes = make_notes(grid);
     page_grid_heading(page, grid);
     buf_puts(page->out, "<div class=\"pair\">\n");
     put_heat_figure(page, grid);
-    put_lines(page, grid, notes);
+    if (*grid->metric) {
+        char **notes = make_notes(grid);
+        put_lines(page, grid, notes);
+        free_notes(grid, notes);
+    }
     buf_puts(page->out, "</div>\n");
     page_grid_table(page, grid);
-    free_notes(grid, notes);
 }
 
 static void put_other_grid(Page *page, const Grid *grid)

@@ -9,17 +9,23 @@
 #include "reports/report_internal.h"
 #include "reports/stmt.h"
 
+/* Text stands left, numbers right: by what the schema declares, so that a column is even where a value is missing. */
+static const char *class_of(Stmt *stmt, int column)
+{
+    const char *type = sqlite3_column_decltype(stmt->handle, column);
+    return type && str_equal(type, "TEXT") ? " class=\"text\"" : "";
+}
+
 static void put_value(Stmt *stmt, int column, Buf *out)
 {
+    buf_printf(out, "<td%s>", class_of(stmt, column));
     switch (sqlite3_column_type(stmt->handle, column)) {
-    case SQLITE_INTEGER: buf_printf(out, "<td>%lld</td>", (long long)stmt_i64(stmt, column)); break;
-    case SQLITE_FLOAT: buf_printf(out, "<td>%.6g</td>", stmt_double(stmt, column)); break;
-    case SQLITE_NULL: buf_puts(out, "<td></td>"); break;
-    default:
-        buf_puts(out, "<td class=\"text\">");
-        html_text(out, stmt_text(stmt, column));
-        buf_puts(out, "</td>");
+    case SQLITE_INTEGER: buf_printf(out, "%lld", (long long)stmt_i64(stmt, column)); break;
+    case SQLITE_FLOAT: buf_printf(out, "%.6g", stmt_double(stmt, column)); break;
+    case SQLITE_NULL: break;
+    default: html_text(out, stmt_text(stmt, column));
     }
+    buf_puts(out, "</td>");
 }
 
 /* The rows of a bound query as a table with headings; *n_rows tells how many there were, and none gives no table. */
@@ -32,7 +38,8 @@ static bool put_rows(Stmt *stmt, int64_t *n_rows, Buf *out, Err *err)
         if (*n_rows == 0) {
             buf_puts(out, "<div class=\"scroll tall\"><table>\n<thead><tr>");
             for (int i = 0; i < n_columns; i++)
-                buf_printf(out, "<th scope=\"col\">%s</th>", sqlite3_column_name(stmt->handle, i));
+                buf_printf(out, "<th scope=\"col\"%s>%s</th>", class_of(stmt, i),
+                           sqlite3_column_name(stmt->handle, i));
             buf_puts(out, "</tr></thead>\n<tbody>\n");
         }
         buf_puts(out, "<tr>");
@@ -64,14 +71,11 @@ static bool put_table(Page *page, const char *heading, const char *sql, Err *err
 
 bool page_cells(Page *page, Err *err)
 {
-    static const char not_done[] =
-        "SELECT DISTINCT model, setting, n_ctx, probe, depth, status, message FROM v_cell_all"
-        " WHERE status <> 'done' AND " REPORT_IN_SCOPE " ORDER BY " REPORT_KEY_ORDER;
     static const char all[] =
         "SELECT model, setting, n_ctx, probe, params, depth, status, metric, value, ci_low, ci_high, n,"
         " ci_method, seconds, message FROM v_cell_all WHERE (place = 0 OR metric IS NULL)"
         " AND " REPORT_IN_SCOPE " ORDER BY " REPORT_KEY_ORDER;
-    if (!put_table(page, "Cells that are not done", not_done, err)) return false;
+    if (!put_table(page, "Cells that are not done", REPORT_NOT_DONE_SQL, err)) return false;
     size_t before = page->out->len;
     buf_puts(page->out, "<details><summary>All cells, with the first metric of each</summary>\n");
     size_t empty = page->out->len;

@@ -64,9 +64,6 @@ static bool put_grids(Store *store, int64_t run_id, Buf *out, Err *err)
 
 bool report_md(Store *store, const ReportOptions *options, Buf *out, Err *err)
 {
-    static const char not_done[] =
-        "SELECT DISTINCT model, setting, n_ctx, probe, depth, status, message FROM v_cell_all"
-        " WHERE status <> 'done' AND " REPORT_IN_SCOPE " ORDER BY " REPORT_KEY_ORDER;
     static const char runs[] =
         "SELECT id AS run, status, started_at AS started, ended_at AS ended, machine, blas, version, command"
         " FROM run WHERE ?1 = 0 OR id = ?1 ORDER BY id";
@@ -76,6 +73,7 @@ bool report_md(Store *store, const ReportOptions *options, Buf *out, Err *err)
     report_counts_text(counts, out);
     buf_puts(out, ".\n");
     return put_grids(store, options->run_id, out, err) &&
-           put_query(store, "Cells that are not done", not_done, options->run_id, out, err) &&
+           put_query(store, "Cells that are not done", REPORT_NOT_DONE_SQL, options->run_id, out,
+                     err) &&
            (!options->provenance || put_query(store, "Runs", runs, options->run_id, out, err));
 }
