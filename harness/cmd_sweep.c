@@ -25,12 +25,19 @@ enum {
     EXIT_SIGNAL = 128,
 };
 
+static bool check_options(const Options *options, Err *err)
+{
+    if (options->model.n == 0)
+        return err_set(err, ERR_USAGE, "sweep needs a model: give --model PATH");
+    if (!options->db && !options->dry_run)
+        return err_set(err, ERR_USAGE,
+                       "sweep keeps its results in a database: give --db FILE, or --dry-run");
+    return true;
+}
+
 static Plan *make_plan(const Options *options, Err *err)
 {
-    if (options->model.n == 0) {
-        err_set(err, ERR_USAGE, "sweep needs a model: give --model PATH");
-        return NULL;
-    }
+    if (!check_options(options, err)) return NULL;
     Plan *plan = plan_new(options, err);
     bool ok = plan != NULL;
     for (size_t i = 0; ok && i < options->model.n; i++)
