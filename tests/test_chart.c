@@ -1,0 +1,144 @@
+/* Charts: contrast, gaps, and values that no measurement gives. */
+#include <math.h>
+#include <string.h>
+
+#include "base/buf.h"
+#include "base/str.h"
+#include "reports/chart.h"
+#include "tests/test_util.h"
+
+static size_t count_of(const char *text, const char *part)
+{
+    size_t n = 0;
+    for (const char *at = strstr(text, part); at; at = strstr(at + 1, part))
+        n++;
+    return n;
+}
+
+static double luminance(unsigned rgb)
+{
+    static const double weights[] = {0.2126, 0.7152, 0.0722};
+    double sum = 0.0;
+    for (int i = 0; i < 3; i++) {
+        double c = (double)((rgb >> (16 - 8 * i)) & 255U) / 255.0;
+        sum += weights[i] * (c <= 0.04045 ? c / 12.92 : pow((c + 0.055) / 1.055, 2.4));
+    }
+    return sum;
+}
+
+static void test_text_in_a_heat_map_stands_out_from_its_cell(void **state)
+{
+    (void)state;
+    enum { N = 101 };
+    HeatCell cells[N];
+    HeatLabel cols[N];
+    HeatLabel row = {.label = "row"};
+    for (int i = 0; i < N; i++) {
+        cells[i] = (HeatCell){.value = i / 100.0, .text = "1", .note = "note"};
+        cols[i] = (HeatLabel){.label = "1"};
+    }
+    HeatMap map = {.sentence = "s",
+                   .rows = &row,
+                   .cols = cols,
+                   .n_rows = 1,
+                   .n_cols = N,
+                   .cells = cells,
+                   .high = 1.0,
+                   .direction = 1};
+    Buf out = {0};
+    chart_heat(&map, &out);
+    int n = 0;
+    for (const char *at = strstr(buf_text(&out), "fill=\"#"); at;
+         at = strstr(at + 1, "fill=\"#"), n++) {
+        unsigned rgb = (unsigned)strtoul(at + 7, NULL, 16);
+        const char *ink = strstr(at, "<text class=\"") + 13;
+        double cell = luminance(rgb) + 0.05;
+        double contrast = *ink == 'w' ? 1.05 / cell : cell / 0.05;
+        assert_true(contrast >= 4.5);
+    }
+    assert_int_equal(n, N);
+    buf_free(&out);
+}
+
+static void test_a_line_breaks_where_a_value_is_missing(void **state)
+{
+    (void)state;
+    ChartPoint points[] = {
+        {.x = 128, .y = 1.0, .low = NAN, .high = NAN, .note = "a"},
+        {.x = 256, .y = NAN, .low = NAN, .high = NAN, .note = "b"},
+        {.x = 512, .y = 2.0, .low = 1.5, .high = 2.5, .note = "c"}
+    };
+    ChartSeries series = {.name = "s", .points = points, .n_points = 3};
+    LineChart chart = {.sentence = "s",
+                       .x_label = "x",
+                       .y_label = "y",
+                       .unit = "nats",
+                       .mark_x = NAN,
+                       .series = &series,
+                       .n_series = 1};
+    Buf out = {0};
+    chart_lines(&chart, &out);
+    const char *line = strstr(buf_text(&out), "class=\"line\" d=\"");
+    assert_non_null(line);
+    line += strlen("class=\"line\" d=\"");
+    assert_int_equal(line[0], 'M');
+    size_t length = strcspn(line, "\"");
+    char *path = str_dup_n(line, length);
+    assert_int_equal(count_of(path, "M"), 2);
+    assert_int_equal(count_of(path, "L"), 0);
+    free(path);
+    assert_int_equal(count_of(buf_text(&out), "class=\"whisker\""), 1);
+    assert_null(strstr(buf_text(&out), "nan"));
+    buf_free(&out);
+}
+
+static void test_charts_survive_extreme_values(void **state)
+{
+    (void)state;
+    static const double values[] = {0.0, -1.0, 1e-300, 1e99, 1e300, -1e300, INFINITY, NAN, 5.0};
+    for (size_t i = 0; i < COUNT_OF(values); i++)
+        for (size_t j = 0; j < COUNT_OF(values); j++) {
+            ChartPoint points[] = {
+                {.x = 1,    .y = values[i], .low = values[j], .high = values[i], .note = "a"},
+                {.x = 9e15, .y = values[j], .low = NAN,       .high = NAN,       .note = "b"}
+            };
+            ChartSeries series = {.name = "s", .points = points, .n_points = 2};
+            LineChart chart = {.sentence = "s",
+                               .x_label = "x",
+                               .y_label = "y",
+                               .unit = "",
+                               .mark_x = NAN,
+                               .series = &series,
+                               .n_series = 1};
+            HeatCell cells[] = {
+                {.value = values[i], .text = "1", .note = "n"},
+                {.value = values[j], .text = "1", .note = "n"}
+            };
+            HeatLabel labels[] = {{.label = "1"}, {.label = "2"}};
+            HeatMap map = {.sentence = "s",
+                           .rows = labels,
+                           .cols = labels,
+                           .n_rows = 1,
+                           .n_cols = 2,
+                           .cells = cells,
+                           .low = fmin(values[i], values[j]),
+                           .high = fmax(values[i], values[j]),
+                           .direction = -1};
+            Buf out = {0};
+            chart_lines(&chart, &out);
+            chart_heat(&map, &out);
+            assert_null(strstr(buf_text(&out), "nan"));
+            assert_true(out.len < 20000);
+            buf_free(&out);
+        }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_text_in_a_heat_map_stands_out_from_its_cell),
+        cmocka_unit_test(test_a_line_breaks_where_a_value_is_missing),
+        cmocka_unit_test(test_charts_survive_extreme_values),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

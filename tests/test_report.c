@@ -1,0 +1,350 @@
+/* The formats. The checker of tags and the reader of CSV share nothing with the code that writes them. */
+#include <ctype.h>
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/buf.h"
+#include "base/str.h"
+#include "tests/results_fixture.h"
+#include "tests/test_util.h"
+
+static size_t count_of(const char *text, const char *part)
+{
+    size_t n = 0;
+    for (const char *at = strstr(text, part); at; at = strstr(at + 1, part))
+        n++;
+    return n;
+}
+
+/* CSV. */
+
+/* Reads one RFC 4180 field from *at into out and moves past it; returns the separator, or 0 at the end. */
+static char read_field(const char **at, Buf *out, bool *quoted)
+{
+    buf_clear(out);
+    *quoted = **at == '"';
+    if (*quoted) ++*at;
+    while (**at) {
+        if (*quoted && **at == '"' && (*at)[1] != '"') {
+            ++*at;
+            break;
+        }
+        if (*quoted && **at == '"') ++*at;
+        if (!*quoted && (**at == ',' || **at == '\n')) break;
+        buf_putc(out, *(*at)++);
+    }
+    char separator = **at;
+    if (separator) ++*at;
+    return separator;
+}
+
+static void test_csv_reads_back_with_hostile_text_in_every_field(void **state)
+{
+    (void)state;
+    Fixture fixture = results_open_full(results_hostile_text);
+    size_t n_formulas = 0;
+    char *csv = results_report(fixture.store, "csv",
+                               &(ReportOptions){.provenance = true, .n_formulas = &n_formulas});
+    const char *at = csv;
+    Buf field = {0};
+    bool quoted;
+    size_t n_columns = 0;
+    size_t n_hostile = 0;
+    size_t n_rows = 0;
+    /* Invalid UTF-8 is replaced; all else is as it was. */
+    static const char wanted[] =
+        "=1+1\"><img src=x onerror=alert(1)><script>alert(2)</script>]]>&amp;'\xe2\x80\xae|"
+        "\xef\xbf\xbd\x1b[0m";
+    for (; *at; n_rows++) {
+        size_t n = 1;
+        char separator;
+        while ((separator = read_field(&at, &field, &quoted)) == ',') {
+            n++;
+            if (quoted && str_equal(buf_text(&field), wanted)) n_hostile++;
+        }
+        assert_int_equal(separator, '\n');
+        if (n_columns == 0) n_columns = n;
+        assert_int_equal(n, n_columns);
+    }
+    assert_true(n_hostile > 200);
+    assert_true(n_formulas >= n_hostile);
+    assert_true(n_rows > 30);
+    buf_free(&field);
+    free(csv);
+    store_close(fixture.store);
+}
+
+static void test_csv_of_one_cell_is_what_it_should_be(void **state)
+{
+    (void)state;
+    Fixture fixture = results_open(NULL);
+    results_add_setting(&fixture, 1, "ntk", 2.5, NAN);
+    results_finish_value(
+        &fixture, results_add_cell(&fixture, &(Place){1, 512, NAN, false, NULL, false}), 1.0 / 3.0);
+    results_finish_as(&fixture,
+                      results_add_cell(&fixture, &(Place){1, 1024, NAN, false, NULL, false}),
+                      CELL_SKIPPED_SHORT_TEXT);
+    char *csv = results_report(fixture.store, "csv", &(ReportOptions){0});
+    assert_string_equal(
+        csv,
+        "model,method,setting,class,lambda,factor,theta,n_ctx_orig,n_ctx,probe,protocol,params,corpus,depth,seed,"
+        "precision,bos_policy,status,metric,unit,value,n,ci_low,ci_high,ci_method,limited,message\n"
+        "\"tiny\",\"ntk\",\"ntk:2.5\",\"theta\",2.5,,10000,256,512,\"perplexity\",\"p\",\"a=1,b=2\",\"book\",,1,"
+        "\"f32\",\"bos\",\"done\",\"perplexity\",\"perplexity\",0.333333333,1000,-0.666666667,1.33333333,"
+        "\"clustered-t95\",0,\n"
+        "\"tiny\",\"ntk\",\"ntk:2.5\",\"theta\",2.5,,10000,256,1024,\"perplexity\",\"p\",\"a=1,b=2\",\"book\",,1,"
+        "\"f32\",\"bos\",\"skipped_short_text\",,,,,,,,0,\"too short, \"\"really\"\"\"\n");
+    free(csv);
+    store_close(fixture.store);
+}
+
+static void test_csv_does_not_depend_on_the_order_of_the_sweep(void **state)
+{
+    (void)state;
+    char *csv[2];
+    for (int order = 0; order < 2; order++) {
+        Fixture fixture = results_open(NULL);
+        for (int i = 0; i < 6; i++) {
+            int setting = order ? 5 - i : i;
+            results_add_setting(&fixture, setting, setting ? "ntk" : "none",
+                                setting ? (double)(1 << setting) : (double)NAN, NAN);
+            results_finish_value(
+                &fixture,
+                results_add_cell(
+                    &fixture, &(Place){setting, 512, NAN, false, results_key(3, setting), false}),
+                10.0 + setting);
+        }
+        csv[order] = results_report(fixture.store, "csv", &(ReportOptions){0});
+        store_close(fixture.store);
+    }
+    assert_string_equal(csv[0], csv[1]);
+    free(csv[0]);
+    free(csv[1]);
+}
+
+static void test_only_provenance_tells_host_and_time(void **state)
+{
+    (void)state;
+    static const char *const formats[] = {"csv", "md"};
+    Fixture fixture = results_open_full(NULL);
+    for (size_t i = 0; i < COUNT_OF(formats); i++) {
+        char *plain = results_report(fixture.store, formats[i], &(ReportOptions){0});
+        char *full =
+            results_report(fixture.store, formats[i], &(ReportOptions){.provenance = true});
+        assert_null(strstr(plain, "host-a"));
+        assert_null(strstr(plain, "Z"));
+        assert_non_null(strstr(full, "host-a"));
+        free(plain);
+        free(full);
+    }
+    store_close(fixture.store);
+}
+
+/* HTML. */
+
+static bool is_void_tag(const char *name)
+{
+    return str_equal(name, "meta") || str_equal(name, "br");
+}
+
+/* Reads one tag at `at` ('<'); sets name, whether it closes or closes itself; fails on attributes that could run or load something. */
+static const char *read_tag(const char *at, char name[32], bool *closing, bool *empty)
+{
+    at++;
+    *closing = *at == '/';
+    if (*closing) at++;
+    size_t n = 0;
+    while (isalnum((unsigned char)*at) && n < 31)
+        name[n++] = *at++;
+    name[n] = '\0';
+    assert_true(n > 0);
+    while (*at && *at != '>' && *at != '/') {
+        while (isspace((unsigned char)*at))
+            at++;
+        if (*at == '>' || *at == '/') break;
+        const char *attribute = at;
+        while (isalnum((unsigned char)*at) || *at == '-')
+            at++;
+        if (at == attribute) fail_msg("a bad attribute at: %.60s", attribute);
+        assert_false(attribute[0] == 'o' && attribute[1] == 'n');
+        assert_false(str_starts_with(attribute, "src") || str_starts_with(attribute, "href"));
+        if (*at != '=') fail_msg("an attribute without a value at: %.60s", attribute);
+        assert_int_equal(at[1], '"');
+        at += 2;
+        while (*at && *at != '"' && *at != '<')
+            at++;
+        assert_int_equal(*at, '"');
+        at++;
+    }
+    *empty = *at == '/';
+    if (*empty) at++;
+    assert_int_equal(*at, '>');
+    return at + 1;
+}
+
+/* Fails unless every tag is closed in order, references are complete, and nothing is a script. */
+static void check_page(const char *page)
+{
+    enum { MAX_DEPTH = 64 };
+    char open[MAX_DEPTH][32];
+    int depth = 0;
+    const char *at = page;
+    assert_true(str_starts_with(at, "<!DOCTYPE html>"));
+    at = strchr(at, '\n');
+    while (*at) {
+        if (*at == '&') {
+            const char *end = strchr(at, ';');
+            assert_true(end && end - at <= 6);
+        }
+        if (*at != '<') {
+            assert_int_not_equal(*at, '\x1b');
+            at++;
+            continue;
+        }
+        char name[32];
+        bool closing;
+        bool empty;
+        at = read_tag(at, name, &closing, &empty);
+        assert_string_not_equal(name, "script");
+        assert_string_not_equal(name, "img");
+        if (closing) {
+            assert_true(depth > 0);
+            if (!str_equal(open[depth - 1], name))
+                fail_msg("</%s> closes <%s>", name, open[depth - 1]);
+            depth--;
+        } else if (!empty && !is_void_tag(name)) {
+            assert_true(depth < MAX_DEPTH);
+            strcpy(open[depth++], name);
+        }
+        if (str_equal(name, "style") && !closing) at = strstr(at, "</style>");
+    }
+    assert_int_equal(depth, 0);
+}
+
+static void check_utf8(const char *text)
+{
+    for (size_t left = strlen(text); left > 0;) {
+        int n = str_utf8_char(text, left, NULL);
+        assert_true(n > 0);
+        text += n;
+        left -= (size_t)n;
+    }
+}
+
+static void test_the_page_is_well_formed(void **state)
+{
+    (void)state;
+    Fixture fixture = results_open_full(NULL);
+    char *page = results_report(fixture.store, "html", &(ReportOptions){0});
+    check_page(page);
+    check_utf8(page);
+    static const char *const wanted[] = {
+        "default-src 'none'",      "lang=\"en\"",        "<main>",      "aria-label=\"Heat map",
+        "aria-label=\"Line chart", "skipped_short_text", "host-a",      "id=\"depths\"",
+        "id=\"positions\"",        "id=\"angles\"",      "trained: 256"};
+    for (size_t i = 0; i < COUNT_OF(wanted); i++)
+        if (!strstr(page, wanted[i])) fail_msg("the page lacks %s", wanted[i]);
+    free(page);
+    store_close(fixture.store);
+}
+
+static void test_hostile_text_is_inert_in_the_page(void **state)
+{
+    (void)state;
+    Fixture fixture = results_open_full(results_hostile_text);
+    char *page = results_report(fixture.store, "html", &(ReportOptions){.provenance = true});
+    check_page(page);
+    check_utf8(page);
+    assert_null(strstr(page, "<script"));
+    assert_null(strstr(page, "<img"));
+    assert_null(strstr(page, "\xe2\x80\xae"));
+    assert_non_null(strstr(page, "[U+202E]"));
+    assert_non_null(strstr(page, "&lt;script&gt;"));
+    free(page);
+    store_close(fixture.store);
+}
+
+static void test_hostile_text_is_inert_in_markdown(void **state)
+{
+    (void)state;
+    Fixture fixture = results_open_full(results_hostile_text);
+    char *page = results_report(fixture.store, "md", &(ReportOptions){.provenance = true});
+    for (const char *at = strchr(page, '<'); at; at = strchr(at + 1, '<'))
+        assert_int_equal(at[-1], '\\');
+    check_utf8(page);
+    free(page);
+    store_close(fixture.store);
+}
+
+static void test_databases_without_results_make_sensible_reports(void **state)
+{
+    (void)state;
+    static const char *const not_numbers[] = {">nan", "\"nan", ",nan", " nan", "-nan"};
+    for (int kind = 0; kind < 3; kind++) {
+        Fixture fixture = results_open(NULL);
+        if (kind > 0) results_add_setting(&fixture, 0, "none", NAN, NAN);
+        if (kind == 1)
+            results_finish_value(
+                &fixture, results_add_cell(&fixture, &(Place){0, 512, NAN, false, NULL, false}),
+                9.0);
+        for (int64_t n_ctx = 128; kind == 2 && n_ctx < 1024; n_ctx *= 2)
+            results_finish_as(
+                &fixture, results_add_cell(&fixture, &(Place){0, n_ctx, 0.5, false, NULL, false}),
+                CELL_FAILED);
+        for (const ReportFormat *format = report_formats; format->name; format++) {
+            char *text = results_report(fixture.store, format->name, &(ReportOptions){0});
+            assert_true(strlen(text) > 20);
+            for (size_t i = 0; i < COUNT_OF(not_numbers); i++)
+                assert_null(strstr(text, not_numbers[i]));
+            if (str_equal(format->name, "html")) check_page(text);
+            free(text);
+        }
+        store_close(fixture.store);
+    }
+}
+
+static void test_cells_that_are_not_done_are_hatched_and_never_coloured(void **state)
+{
+    (void)state;
+    Fixture fixture = results_open(NULL);
+    results_add_setting(&fixture, 0, "none", NAN, NAN);
+    results_finish_hits(
+        &fixture, results_add_cell(&fixture, &(Place){0, 256, 0.5, false, NULL, false}), 0, 4);
+    results_finish_as(&fixture,
+                      results_add_cell(&fixture, &(Place){0, 512, 0.5, false, NULL, false}),
+                      CELL_INVALID);
+    char *page = results_report(fixture.store, "html", &(ReportOptions){0});
+    /* One map for each of the two metrics. */
+    assert_int_equal(count_of(page, "class=\"hatched\""), 2);
+    assert_non_null(strstr(page, ">invalid</text>"));
+    free(page);
+    store_close(fixture.store);
+}
+
+static void test_every_format_is_found_by_its_name(void **state)
+{
+    (void)state;
+    for (const ReportFormat *format = report_formats; format->name; format++) {
+        assert_ptr_equal(report_find(format->name), format);
+        assert_true(format->write && *format->help);
+    }
+    assert_null(report_find("pdf"));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_csv_reads_back_with_hostile_text_in_every_field),
+        cmocka_unit_test(test_csv_of_one_cell_is_what_it_should_be),
+        cmocka_unit_test(test_csv_does_not_depend_on_the_order_of_the_sweep),
+        cmocka_unit_test(test_only_provenance_tells_host_and_time),
+        cmocka_unit_test(test_the_page_is_well_formed),
+        cmocka_unit_test(test_hostile_text_is_inert_in_the_page),
+        cmocka_unit_test(test_hostile_text_is_inert_in_markdown),
+        cmocka_unit_test(test_databases_without_results_make_sensible_reports),
+        cmocka_unit_test(test_cells_that_are_not_done_are_hatched_and_never_coloured),
+        cmocka_unit_test(test_every_format_is_found_by_its_name),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,179 @@
+/* Files that the store refuses, and that it leaves as they were. */
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <sqlite3.h>
+
+#include "base/buf.h"
+#include "base/file.h"
+#include "base/hash.h"
+#include "base/str.h"
+#include "tests/store_fixture.h"
+#include "tests/test_util.h"
+
+static char *content_of(const char *path)
+{
+    Err err;
+    Buf buf = {0};
+    assert_ok(file_read(path, 1 << 24, &buf, &err), &err);
+    char hex[HASH_HEX_SIZE];
+    hash_bytes(buf.data, buf.len, hex);
+    buf_free(&buf);
+    return str_dup(hex);
+}
+
+/* Both ways of opening refuse the file with this text and leave its bytes and folder as they were. */
+static void refuse(const char *path, const char *part)
+{
+    Err err;
+    char *before = content_of(path);
+    assert_err(store_open(path, &err), &err, ERR_STORE, part);
+    assert_err(store_open_read_only(path, &err), &err, ERR_STORE, part);
+    char *after = content_of(path);
+    assert_string_equal(before, after);
+    char lock[256];
+    snprintf(lock, sizeof lock, "%s.lock", path);
+    assert_false(file_exists(lock));
+    free(before);
+    free(after);
+}
+
+static void run_sql(const char *path, const char *sql)
+{
+    sqlite3 *db;
+    assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+    char *message = NULL;
+    if (sqlite3_exec(db, sql, NULL, NULL, &message) != SQLITE_OK) fail_msg("%s: %s", sql, message);
+    sqlite3_close(db);
+}
+
+static void test_a_text_file_is_not_a_database(void **state)
+{
+    (void)state;
+    static const char text[] =
+        "model,lambda\nnot a database, but longer than the hundred bytes that the header "
+        "of a database has, so that only the magic tells\n";
+    refuse(test_file("text.db", text, sizeof text - 1), "is not a database");
+    refuse(test_file("short.db", "SQLite format 3", 16), "is not a database");
+}
+
+static void test_another_programs_database_is_named_as_such(void **state)
+{
+    (void)state;
+    const char *path = store_fresh_path();
+    run_sql(path, "PRAGMA application_id = 7; CREATE TABLE cell (id)");
+    refuse(path, "is another program's database");
+    path = store_fresh_path();
+    run_sql(path, "CREATE TABLE cell (id)");
+    refuse(path, "is another program's database");
+}
+
+static void test_a_newer_schema_is_refused(void **state)
+{
+    (void)state;
+    const char *path = store_fresh_path();
+    store_make_database(path);
+    run_sql(path, "PRAGMA user_version = 2");
+    refuse(path, "newer ropewalk (schema version 2, this one knows 1)");
+}
+
+static void test_damaged_pages_are_refused_by_the_writer(void **state)
+{
+    (void)state;
+    Err err;
+    const char *path = store_fresh_path();
+    store_make_database(path);
+    int fd = open(path, O_RDWR);
+    struct stat st;
+    assert_int_equal(fstat(fd, &st), 0);
+    char junk[4096];
+    memset(junk, 0xa5, sizeof junk);
+    for (off_t at = 20 * 4096; at < st.st_size; at += 3 * 4096)
+        assert_int_equal(pwrite(fd, junk, sizeof junk, at), sizeof junk);
+    close(fd);
+    char *before = content_of(path);
+    assert_err(store_open(path, &err), &err, ERR_STORE, "is damaged");
+    char *after = content_of(path);
+    assert_string_equal(before, after);
+    free(before);
+    free(after);
+}
+
+static void test_a_truncated_file_is_refused_by_the_writer(void **state)
+{
+    (void)state;
+    Err err;
+    const char *path = store_fresh_path();
+    store_make_database(path);
+    assert_int_equal(truncate(path, 5 * 4096 + 100), 0);
+    assert_err(store_open(path, &err), &err, ERR_STORE, "damaged");
+}
+
+static void test_a_folder_a_pipe_and_an_absent_file_are_refused(void **state)
+{
+    (void)state;
+    Err err;
+    assert_err(store_open(test_folder(), &err), &err, ERR_STORE, "not a regular file");
+    const char *path = store_fresh_path();
+    assert_int_equal(mkfifo(path, 0600), 0);
+    assert_err(store_open(path, &err), &err, ERR_STORE, "not a regular file");
+    path = store_fresh_path();
+    assert_err(store_open_read_only(path, &err), &err, ERR_STORE,
+               "there is no database of this name");
+    assert_false(file_exists(path));
+    assert_err(store_open("/nonexistent/x.db", &err), &err, ERR_STORE, "/nonexistent/x.db");
+    assert_err(store_open("", &err), &err, ERR_STORE, "empty");
+}
+
+/* A file that carries our application id but something else under our names. */
+static void test_a_view_in_place_of_a_table_is_refused(void **state)
+{
+    (void)state;
+    static const char *const attacks[] = {
+        "ALTER TABLE cell RENAME TO hidden; CREATE VIEW cell AS SELECT * FROM hidden",
+        "DROP VIEW v_cell; CREATE VIEW v_cell AS SELECT * FROM v_cell_all",
+        "DROP VIEW v_trial; CREATE TABLE v_trial (x)",
+        "ALTER TABLE metric ADD COLUMN g TEXT GENERATED ALWAYS AS (upper(name))",
+        "DROP TABLE audit",
+    };
+    for (size_t i = 0; i < COUNT_OF(attacks); i++) {
+        const char *path = store_fresh_path();
+        store_make_database(path);
+        run_sql(path, attacks[i]);
+        refuse(path, "is not as this program makes it");
+    }
+}
+
+static void test_a_trigger_in_the_file_does_not_fire(void **state)
+{
+    (void)state;
+    Err err;
+    const char *path = store_fresh_path();
+    store_make_database(path);
+    run_sql(
+        path,
+        "CREATE TABLE extra (x); CREATE TRIGGER t AFTER INSERT ON run BEGIN INSERT INTO extra VALUES (1); END");
+    Store *store = store_open(path, &err);
+    assert_ok(store, &err);
+    store_start_run(store);
+    assert_int_equal(store_count(store, "SELECT count(*) FROM extra"), 0);
+    store_close(store);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_a_text_file_is_not_a_database),
+        cmocka_unit_test(test_another_programs_database_is_named_as_such),
+        cmocka_unit_test(test_a_newer_schema_is_refused),
+        cmocka_unit_test(test_damaged_pages_are_refused_by_the_writer),
+        cmocka_unit_test(test_a_truncated_file_is_refused_by_the_writer),
+        cmocka_unit_test(test_a_folder_a_pipe_and_an_absent_file_are_refused),
+        cmocka_unit_test(test_a_view_in_place_of_a_table_is_refused),
+        cmocka_unit_test(test_a_trigger_in_the_file_does_not_fire),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
