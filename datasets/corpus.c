@@ -65,7 +65,7 @@ static bool is_blank_line(const char *text, size_t n, size_t at, size_t *next)
     size_t end = newline ? (size_t)(newline - text) : n;
     *next = newline ? end + 1 : n;
     for (size_t i = at; i < end; i++)
-        if (!memchr(" \t\r", text[i], 3)) return false;
+        if (text[i] != ' ' && text[i] != '\t' && text[i] != '\r') return false;
     return true;
 }
 

@@ -72,6 +72,11 @@ static bool is_blank(char c)
     return c == ' ' || c == '\n' || c == '\t' || c == '\r';
 }
 
+static bool ends_sentence(char c)
+{
+    return c == '.' || c == '!' || c == '?' || c == '\n';
+}
+
 /* The end of the filler before token j, as far as cutting there needs to know. */
 typedef struct {
     bool ends_blank;    /* the text before j ends in a blank */
@@ -92,7 +97,7 @@ static Seam look_at_seam(const Haystack *h, int64_t j)
         while (n > 0 && is_blank(text.data[n - 1]) && text.data[n - 1] != '\n')
             n--;
         if (n == 0) continue;
-        seam.ends_sentence = memchr(".!?\n", text.data[n - 1], 4) != NULL;
+        seam.ends_sentence = ends_sentence(text.data[n - 1]);
         break;
     }
     buf_free(&text);

@@ -243,6 +243,14 @@ static void add_window(Tally *tally, size_t w, int64_t n, const TokenScore *scor
     tally->by_byte[cluster].n += row.n_bytes;
 }
 
+static void end_nonfinite(Tally *tally, size_t w, int64_t n, int64_t position)
+{
+    int64_t token = tally->windows->items[w].end - n + position;
+    probe_end(tally->result, CELL_NONFINITE,
+              "window %zu: the prediction of position %lld (token %lld of the text) is not finite", w,
+              (long long)position, (long long)token);
+}
+
 static bool run_window(Tally *tally, size_t w, bool *finite, Err *err)
 {
     const Window *window = &tally->windows->items[w];
@@ -257,9 +265,7 @@ static bool run_window(Tally *tally, size_t w, bool *finite, Err *err)
     if (ok && *finite)
         add_window(tally, w, n, scores);
     else if (ok)
-        probe_end(tally->result, CELL_NONFINITE,
-                  "window %zu: the prediction of position %lld (token %lld of the text) is not finite",
-                  w, (long long)bad + 1, (long long)(window->end - n + bad + 1));
+        end_nonfinite(tally, w, n, bad + 1);
     free(tokens);
     free(want);
     free(scores);

@@ -211,15 +211,17 @@ static void make_units(Pool *pool, size_t n, int n_jobs)
 {
     size_t share = n / (size_t)(n_jobs * UNITS_PER_JOB) + 1;
     size_t most = share > MIN_UNIT_CELLS ? share : MIN_UNIT_CELLS;
-    pool->units = mem_alloc(n + 1, sizeof *pool->units);
+    Unit *units = mem_alloc(n, sizeof *units), *last = NULL;
     for (size_t i = 0; i < n; i++) {
-        Unit *last = pool->n_units ? &pool->units[pool->n_units - 1] : NULL;
         if (last && last->n < most &&
-            same_unit(pool->config->plan, pool->pending[last->first], pool->pending[i]))
+            same_unit(pool->config->plan, pool->pending[last->first], pool->pending[i])) {
             last->n++;
-        else
-            pool->units[pool->n_units++] = (Unit){.first = i, .n = 1};
+            continue;
+        }
+        last = &units[pool->n_units++];
+        *last = (Unit){.first = i, .n = 1};
     }
+    pool->units = units;
 }
 
 /* Opens as many timelines as the memory holds, at least one. */
@@ -279,8 +281,7 @@ static bool run_pool(Sweep *sweep, const size_t *pending, size_t n, int64_t n_ct
         pthread_join(workers[i].thread, NULL);
     for (int i = 0; i < n_open; i++)
         backend_close(&workers[i].backend);
-    if (ok && atomic_load(&pool.stop))
-        ok = err_set(err, ERR_CANCELLED, "the sweep was stopped");
+    if (ok && atomic_load(&pool.stop)) ok = err_set(err, ERR_CANCELLED, "the sweep was stopped");
     free(workers);
     free(pool.units);
     pthread_mutex_destroy(&pool.lock);
@@ -323,7 +324,8 @@ static bool skip_too_long(Sweep *sweep, size_t *pending, size_t *n, int64_t long
         int used = snprintf(why, sizeof why, "needs %.1f GB, %.1f GB are free", (double)bytes / 1e9,
                             (double)mem_available() / 1e9);
         if (longest > 0)
-            snprintf(why + used, sizeof why - (size_t)used, "; n_ctx %lld fits", (long long)longest);
+            snprintf(why + used, sizeof why - (size_t)used, "; n_ctx %lld fits",
+                     (long long)longest);
         if (!write_end(sweep, pending[i], CELL_SKIPPED_MEMORY, why, err)) return false;
     }
     *n = kept;
@@ -400,8 +402,9 @@ static bool enter_cells(Sweep *sweep, Err *err)
         PlanCellText text;
         CellStatus status;
         CellRow row = plan_cell_row(plan, &plan->cells[i], &text);
-        bool ok = store_plan_cell(config->store, sweep->out->run_id, (int64_t)i, &row, config->fresh,
-                                  &sweep->cell_ids[i], &status, err);
+        CellRequest request = {.row = &row, .ordinal = (int64_t)i, .fresh = config->fresh};
+        bool ok = store_plan_cell(config->store, sweep->out->run_id, &request, &sweep->cell_ids[i],
+                                  &status, err);
         plan_cell_text_free(&text);
         if (!ok) return false;
         if (cell_status_runs_again(status)) sweep->pending[sweep->out->n_pending++] = i;
@@ -445,7 +448,8 @@ bool sweep_run(const SweepConfig *config, SweepOutcome *out, Err *err)
 {
     size_t n_cells = config->plan->n_cells;
     *out = (SweepOutcome){0};
-    if (!sweep_put_rows(config->plan, config->store, err) || !store_begin_run(config->store, config->run, &out->run_id, err))
+    if (!sweep_put_rows(config->plan, config->store, err) ||
+        !store_begin_run(config->store, config->run, &out->run_id, err))
         return false;
     Sweep sweep = {
         .config = config,

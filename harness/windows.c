@@ -85,12 +85,13 @@ static CellStatus above_target_max(const Maker *maker)
 static CellStatus lay_out_target(Maker *maker)
 {
     const WindowLayout *layout = maker->layout;
-    int64_t n_max = body_at_target_max(maker), k = layout->k, n_gaps = layout->n_windows - 1;
+    int64_t n_max = body_at_target_max(maker), n_gaps = layout->n_windows - 1;
+    int64_t k = layout->k, shortest = 2 * k;
     if (n_max < 0) return above_target_max(maker);
-    if (layout->n_ctx < 2 * k)
+    if (layout->n_ctx < shortest)
         return refuse(maker->why, CELL_INVALID,
                       "n_ctx %lld is below 2k = %lld: half of a window is context",
-                      (long long)layout->n_ctx, (long long)(2 * k));
+                      (long long)layout->n_ctx, (long long)shortest);
     int64_t spare = maker->corpus->n_tokens - n_max;
     if (spare < n_gaps * k) return too_short(maker, n_max + n_gaps * k);
     for (int64_t w = 0; w <= n_gaps; w++) {
@@ -142,10 +143,11 @@ static CellStatus lay_out_disjoint(Maker *maker)
 static CellStatus lay_out_sliding(Maker *maker)
 {
     int64_t n = text_limit(maker), b = maker->n_body, stride = maker->layout->stride;
-    if (stride > b - maker->n_unscored)
+    int64_t most = b - maker->n_unscored;
+    if (stride > most)
         return refuse(maker->why, CELL_INVALID,
                       "stride %lld is longer than the %lld tokens that a window of n_ctx %lld scores",
-                      (long long)stride, (long long)(b - maker->n_unscored),
+                      (long long)stride, (long long)most,
                       (long long)maker->layout->n_ctx);
     if (n < b) return too_short(maker, b);
     if ((n - b) / stride >= MAX_WINDOWS) return too_many(maker);

@@ -23,15 +23,23 @@ void backend_decode(const Backend *backend, const int32_t *ids, size_t n, bool a
     backend->ops->decode(backend->self, ids, n, at_start, out);
 }
 
+static bool no_weights(const Backend *backend, Err *err)
+{
+    return err_set(err, ERR_UNSUPPORTED, "backend %s has no weights: it only spells texts",
+                   backend->ops->name);
+}
+
 bool backend_score(Backend *backend, const int32_t *tokens, int64_t n, const uint8_t *want,
                    TokenScore *out, int64_t *first_nonfinite, Err *err)
 {
+    if (!backend->ops->score) return no_weights(backend, err);
     return backend->ops->score(backend->self, tokens, n, want, out, first_nonfinite, err);
 }
 
 bool backend_generate(Backend *backend, const int32_t *tokens, int64_t n, int64_t n_new,
                       int32_t *out, int64_t *n_out, Err *err)
 {
+    if (!backend->ops->generate) return no_weights(backend, err);
     return backend->ops->generate(backend->self, tokens, n, n_new, out, n_out, err);
 }
 
@@ -69,27 +77,11 @@ static void text_decode(const void *self, const int32_t *ids, size_t n, bool at_
     if (backend->tokenizer) tokenizer_decode(backend->tokenizer, ids, n, at_start, true, out);
 }
 
-static bool text_score(void *self, const int32_t *tokens, int64_t n, const uint8_t *want,
-                       TokenScore *out, int64_t *first_nonfinite, Err *err)
-{
-    (void)self, (void)tokens, (void)n, (void)want, (void)out, (void)first_nonfinite;
-    return err_set(err, ERR_UNSUPPORTED, "no weights are loaded, so nothing can be scored");
-}
-
-static bool text_generate(void *self, const int32_t *tokens, int64_t n, int64_t n_new, int32_t *out,
-                          int64_t *n_out, Err *err)
-{
-    (void)self, (void)tokens, (void)n, (void)n_new, (void)out, (void)n_out;
-    return err_set(err, ERR_UNSUPPORTED, "no weights are loaded, so nothing can be generated");
-}
-
 static const BackendOps text_ops = {
     .name = "text",
     .set_rope = text_set_rope,
     .encode = text_encode,
     .decode = text_decode,
-    .score = text_score,
-    .generate = text_generate,
     .close = free,
 };
 

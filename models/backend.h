@@ -12,6 +12,7 @@ typedef struct {
     bool (*set_rope)(void *self, const RopeSpec *spec, int64_t n_ctx, Err *err);
     bool (*encode)(const void *self, const char *text, size_t n, TokenList *out, Err *err);
     void (*decode)(const void *self, const int32_t *ids, size_t n, bool at_start, Buf *out);
+    /* score and generate are NULL where there are no weights. */
     bool (*score)(void *self, const int32_t *tokens, int64_t n, const uint8_t *want,
                   TokenScore *out, int64_t *first_nonfinite, Err *err);
     bool (*generate)(void *self, const int32_t *tokens, int64_t n, int64_t n_new, int32_t *out,
