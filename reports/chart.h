@@ -83,6 +83,6 @@ void chart_heat(const HeatMap *map, Buf *out);
 void chart_heat_key(const HeatMap *map, const char *low_text, const char *high_text, Buf *out);
 
 /* Appends class and style attributes that give an element the look of a series. */
-void chart_look(const ChartLook *look, const char *class_, Buf *out);
+void chart_look(const ChartLook *look, const char *class_name, Buf *out);
 
 #endif

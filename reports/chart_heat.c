@@ -67,8 +67,9 @@ static double scaled(const HeatMap *map, double value)
 
 static Colour colour_at(double t)
 {
-    double at = t * (double)(COUNT_OF(viridis) - 1);
-    size_t i = (size_t)min_i64((int64_t)at, (int64_t)COUNT_OF(viridis) - 2);
+    const size_t n_steps = COUNT_OF(viridis) - 1;
+    double at = t * (double)n_steps;
+    size_t i = (size_t)min_i64((int64_t)at, (int64_t)n_steps - 1);
     double part = at - (double)i;
     const Colour *a = &viridis[i];
     const Colour *b = &viridis[i + 1];
@@ -133,7 +134,7 @@ static void put_cell(const HeatMap *map, const HeatCell *cell, int x, int y, con
 static void put_head(const HeatMap *map, const Layout *at, Buf *out)
 {
     for (size_t col = 0; col < map->n_cols; col++) {
-        int x = at->label_width + (int)col * at->width + (at->width - GAP) / 2;
+        int x = at->label_width + (int)col * at->width + at->width / 2 - GAP / 2;
         buf_printf(out, "<text class=\"col\" x=\"%d\" y=\"12\">", x);
         html_text(out, map->cols[col].label);
         buf_puts(out, "</text>");

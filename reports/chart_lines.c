@@ -142,10 +142,12 @@ static void put_log_ticks(const LineChart *chart, const Frame *frame, Buf *out)
     static const double digits[] = {1.0, 2.0, 5.0, 3.0, 7.0, 1.5};
     const Axis *y = &frame->y;
     size_t n_digits = y->high / y->low < 40.0 ? 6 : y->high / y->low < 1e4 ? 3 : 1;
-    for (double decade = pow(10.0, floor(log10(y->low))); decade <= y->high; decade *= 10.0)
-        for (size_t i = 0; i < n_digits; i++)
-            if (decade * digits[i] >= y->low && decade * digits[i] <= y->high)
-                put_tick_y(chart, frame, decade * digits[i], out);
+    int last = (int)floor(log10(y->high));
+    for (int power = (int)floor(log10(y->low)); power <= last; power++)
+        for (size_t i = 0; i < n_digits; i++) {
+            double value = digits[i] * pow(10.0, power);
+            if (value >= y->low && value <= y->high) put_tick_y(chart, frame, value, out);
+        }
 }
 
 static void put_y_axis(const LineChart *chart, const Frame *frame, Buf *out)
@@ -214,9 +216,9 @@ static void put_shape(int hue, double x, double y, Buf *out)
     }
 }
 
-void chart_look(const ChartLook *look, const char *class_, Buf *out)
+void chart_look(const ChartLook *look, const char *class_name, Buf *out)
 {
-    buf_printf(out, " class=\"%s h%d\" style=\"--t:%.3f\"", class_,
+    buf_printf(out, " class=\"%s h%d\" style=\"--t:%.3f\"", class_name,
                look->hue < 0 ? CHART_MAX_HUES : look->hue % CHART_MAX_HUES, look->tone);
 }
 
@@ -246,10 +248,10 @@ static void put_series(const LineChart *chart, const Frame *frame, size_t index,
 {
     const ChartSeries *series = &chart->series[index];
     double shift = ((double)index - 0.5 * (double)(chart->n_series - 1)) * frame->dodge;
-    char class_[32];
-    snprintf(class_, sizeof class_, "series s%zu", index);
+    char class_name[32];
+    snprintf(class_name, sizeof class_name, "series s%zu", index);
     buf_puts(out, "<g");
-    chart_look(&series->look, class_, out);
+    chart_look(&series->look, class_name, out);
     buf_puts(out, "><title>");
     html_text(out, series->name);
     buf_puts(out, "</title>");

@@ -18,7 +18,7 @@
 
 /* A file may be hostile: no more table than this is built, and no count is taken for more than this. */
 enum { MAX_GRID_CELLS = 1 << 21 };
-static const int64_t MAX_N = (int64_t)1 << 40;
+static const int64_t max_n = (int64_t)1 << 40;
 
 static const char list_sql[] =
     "SELECT model_hash, model, corpus, probe, protocol, params, bos_policy, precision, seed,"
@@ -229,7 +229,7 @@ static void add_piece(Pieces *pieces, size_t row, Stmt *stmt)
         .status = CELL_FAILED,
         .message = column_copy(stmt, 7),
         .value = stmt_double(stmt, 8),
-        .n = min_i64(max_i64(stmt_i64(stmt, 9), 0), MAX_N),
+        .n = min_i64(max_i64(stmt_i64(stmt, 9), 0), max_n),
         .ci_low = stmt_double(stmt, 10),
         .ci_high = stmt_double(stmt, 11),
         .ci_method = column_copy(stmt, 12),

@@ -51,13 +51,15 @@ bool page_depths(Page *page, Err *err)
 /* Buckets of one cell as the points of a series. */
 typedef struct {
     ChartPoint *points;
+    char **notes; /* of the points */
     size_t n;
 } Curve;
 
 static void free_curve(Curve *curve)
 {
     for (size_t i = 0; i < curve->n; i++)
-        free((char *)(uintptr_t)curve->points[i].note);
+        free(curve->notes[i]);
+    free(curve->notes);
     free(curve->points);
 }
 
@@ -72,18 +74,21 @@ static void add_bucket(Curve *curve, const ClusterSum *clusters, size_t n_cluste
     int64_t n = 0;
     for (size_t i = 0; i < n_clusters; i++)
         n += clusters[i].n;
+    char *note =
+        isnan(half) ? str_format("positions %lld to %lld: %.4g nats/token, n = %lld",
+                                 (long long)range[0], (long long)range[1], mean, (long long)n)
+                    : str_format("positions %lld to %lld: %.4g (%.4g to %.4g) nats/token, n = %lld",
+                                 (long long)range[0], (long long)range[1], mean, mean - half,
+                                 mean + half, (long long)n);
     curve->points = mem_realloc(curve->points, curve->n + 1, sizeof *curve->points);
+    curve->notes = mem_realloc(curve->notes, curve->n + 1, sizeof *curve->notes);
+    curve->notes[curve->n] = note;
     curve->points[curve->n++] = (ChartPoint){
         .x = sqrt(((double)range[0] + 1.0) * ((double)range[1] + 1.0)),
         .y = mean,
         .low = mean - half,
         .high = mean + half,
-        .note = isnan(half)
-                    ? str_format("positions %lld to %lld: %.4g nats/token, n = %lld",
-                                 (long long)range[0], (long long)range[1], mean, (long long)n)
-                    : str_format("positions %lld to %lld: %.4g (%.4g to %.4g) nats/token, n = %lld",
-                                 (long long)range[0], (long long)range[1], mean, mean - half,
-                                 mean + half, (long long)n),
+        .note = note,
     };
 }
 

@@ -3,17 +3,17 @@
 #include <math.h>
 
 /* 97.5 % quantile of the normal distribution. */
-static const double Z95 = 1.959963984540054;
+static const double z95 = 1.959963984540054;
 
 Interval stats_wilson(int64_t k, int64_t n)
 {
     assert(n > 0 && k >= 0 && k <= n);
     double trials = (double)n;
     double p = (double)k / trials;
-    double z2 = Z95 * Z95;
+    double z2 = z95 * z95;
     double centre = (p + z2 / (2.0 * trials)) / (1.0 + z2 / trials);
     double half =
-        Z95 / (1.0 + z2 / trials) * sqrt(p * (1.0 - p) / trials + z2 / (4.0 * trials * trials));
+        z95 / (1.0 + z2 / trials) * sqrt(p * (1.0 - p) / trials + z2 / (4.0 * trials * trials));
     /* The ends at 0 and n hits are exact, and rounding must not push them off. */
     return (Interval){.low = k == 0 ? 0.0 : centre - half, .high = k == n ? 1.0 : centre + half};
 }
@@ -58,7 +58,7 @@ static double t_central_probability(double t, int64_t df)
 /* Cornish-Fisher expansion in 1/df, A&S 26.7.5: off by less than 1e-8 from 200 degrees of freedom on. */
 static double t95_of_many(double df)
 {
-    double z = Z95;
+    double z = z95;
     double z3 = z * z * z;
     double z5 = z3 * z * z;
     double g1 = (z3 + z) / 4.0;

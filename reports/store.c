@@ -26,7 +26,7 @@
 
 enum { BUSY_MS = 30000, BUSY_AT_CLOSE_MS = 1000, MAX_VALUE_BYTES = 64 << 20 };
 
-static const char MEMORY[] = ":memory:";
+static const char memory_name[] = ":memory:";
 
 /* Treats the file as data that may be hostile. Source: sqlite.org, "Defense against the dark arts". */
 static bool harden(sqlite3 *db, Err *err)
@@ -97,7 +97,7 @@ static bool prepare_writer(Store *store, const char *path, Err *err)
 static bool open_writer(Store *store, const char *path, Err *err)
 {
     const int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX;
-    if (str_equal(path, MEMORY))
+    if (str_equal(path, memory_name))
         return open_handle(store, path, flags, err) && store_create_schema(store->db, err);
     bool is_new;
     return store_check_header(path, &is_new, err) && store_lock_take(path, &store->lock, err) &&
@@ -114,7 +114,7 @@ Store *store_open(const char *path, Err *err)
     char real[PATH_MAX];
     const char *name = realpath(path, real) ? real : path;
     Store *store = mem_zalloc(1, sizeof *store);
-    if (open_writer(store, str_equal(path, MEMORY) ? path : name, err)) return store;
+    if (open_writer(store, str_equal(path, memory_name) ? path : name, err)) return store;
     store_close(store);
     return NULL;
 }

@@ -44,13 +44,19 @@ bool store_begin_run(Store *store, const RunRow *row, int64_t *run_id, Err *err)
 /* Marks how a run ended: "done", "interrupted", "failed". Errors: STORE. */
 bool store_end_run(Store *store, int64_t run_id, const char *how, Err *err) MUST_USE;
 
-/* Adds a planned cell or finds it by key, and links it to the run at place `ordinal`. fresh: a
- * cell of this key that has already ended is left alone and a new one of the next generation is
- * made. Sets *cell_id and *status (PENDING for a new one). Many calls go in one store_begin_plan
- * / store_end_plan pair. Errors: STORE. */
+/* A cell as a run asks for it. */
+typedef struct {
+    const CellRow *row;
+    int64_t ordinal; /* its place in the run */
+    bool
+        fresh; /* leave a cell of this key that has already ended, make one of the next generation */
+} CellRequest;
+
+/* Adds a planned cell or finds it by key, and links it to the run. Sets *cell_id and *status (PENDING for a new one). Many calls go
+ * in one store_begin_plan / store_end_plan pair; a call that fails undoes the whole plan. Errors: STORE. */
 bool store_begin_plan(Store *store, Err *err) MUST_USE;
-bool store_plan_cell(Store *store, int64_t run_id, int64_t ordinal, const CellRow *row, bool fresh,
-                     int64_t *cell_id, CellStatus *status, Err *err) MUST_USE;
+bool store_plan_cell(Store *store, int64_t run_id, const CellRequest *request, int64_t *cell_id,
+                     CellStatus *status, Err *err) MUST_USE;
 bool store_end_plan(Store *store, Err *err) MUST_USE;
 
 /* Writes a cell's result in one transaction, replacing what an earlier failed try left. Errors:

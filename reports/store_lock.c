@@ -31,17 +31,17 @@
 enum { HOST_SIZE = 256 };
 
 typedef struct {
-    long pid;
-    long long start; /* clock ticks since boot */
+    int64_t pid;
+    int64_t start; /* clock ticks since boot */
     char since[CLOCK_UTC_SIZE];
     char host[HOST_SIZE];
 } Holder;
 
 /* Start of a process in clock ticks since boot; -1 when it does not live. Source: proc(5), field 22 of /proc/pid/stat. */
-static long long process_start(long pid)
+static int64_t process_start(int64_t pid)
 {
     char path[64];
-    snprintf(path, sizeof path, "/proc/%ld/stat", pid);
+    snprintf(path, sizeof path, "/proc/%lld/stat", (long long)pid);
     FILE *file = fopen(path, "re");
     if (!file) return -1;
     char line[1024];
@@ -58,7 +58,7 @@ static long long process_start(long pid)
 
 static void this_host(char host[HOST_SIZE])
 {
-    if (gethostname(host, HOST_SIZE) != 0) strcpy(host, "unknown");
+    if (gethostname(host, HOST_SIZE) != 0) snprintf(host, HOST_SIZE, "unknown");
     host[HOST_SIZE - 1] = '\0';
 }
 
@@ -69,8 +69,11 @@ static bool read_holder(int fd, Holder *holder)
     ssize_t n = pread(fd, text, sizeof text - 1, 0);
     if (n <= 0) return false;
     text[n] = '\0';
-    return sscanf(text, "pid %ld start %lld since %20s host %255s", &holder->pid, &holder->start,
-                  holder->since, holder->host) == 4;
+    char pid[24];
+    char start[24];
+    return sscanf(text, "pid %23s start %23s since %20s host %255s", pid, start, holder->since,
+                  holder->host) == 4 &&
+           str_to_i64(pid, &holder->pid) && str_to_i64(start, &holder->start);
 }
 
 static bool write_holder(int fd)
@@ -79,8 +82,8 @@ static bool write_holder(int fd)
     char host[HOST_SIZE];
     clock_utc(since);
     this_host(host);
-    char *line = str_format("pid %ld start %lld since %s host %s\n", (long)getpid(),
-                            process_start(getpid()), since, host);
+    char *line = str_format("pid %lld start %lld since %s host %s\n", (long long)getpid(),
+                            (long long)process_start(getpid()), since, host);
     size_t n = strlen(line);
     bool ok = ftruncate(fd, 0) == 0 && pwrite(fd, line, n, 0) == (ssize_t)n;
     free(line);
@@ -94,12 +97,12 @@ static bool refuse(const char *db_path, const StoreLock *lock, const Holder *hol
     if (str_equal(host, holder->host))
         return err_set(
             err, ERR_STORE,
-            "%s: in use by pid %ld on host %s since %s; wait for it, or use another --db", db_path,
-            holder->pid, holder->host, holder->since);
+            "%s: in use by pid %lld on host %s since %s; wait for it, or use another --db", db_path,
+            (long long)holder->pid, holder->host, holder->since);
     return err_set(
         err, ERR_STORE,
-        "%s: in use by pid %ld on host %s since %s; if that process is gone, delete %s and rerun",
-        db_path, holder->pid, holder->host, holder->since, lock->path);
+        "%s: in use by pid %lld on host %s since %s; if that process is gone, delete %s and rerun",
+        db_path, (long long)holder->pid, holder->host, holder->since, lock->path);
 }
 
 /* Whether the holder that the file names can be ruled out; we have the flock. */

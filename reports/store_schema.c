@@ -17,8 +17,8 @@
 #include "reports/store_internal.h"
 
 /* reports/schema.sql, put into the program by the linker. */
-extern const char _binary_reports_schema_sql_start[];
-extern const char _binary_reports_schema_sql_end[];
+extern const char schema_sql_start[] __asm__("_binary_reports_schema_sql_start");
+extern const char schema_sql_end[] __asm__("_binary_reports_schema_sql_end");
 
 enum { HEADER_BYTES = 100, USER_VERSION_AT = 60, APPLICATION_ID_AT = 68 };
 
@@ -75,8 +75,8 @@ bool store_check_header(const char *path, bool *is_new, Err *err)
 
 bool store_create_schema(sqlite3 *db, Err *err)
 {
-    size_t n = (size_t)(_binary_reports_schema_sql_end - _binary_reports_schema_sql_start);
-    char *schema = str_dup_n(_binary_reports_schema_sql_start, n);
+    size_t n = (size_t)(schema_sql_end - schema_sql_start);
+    char *schema = str_dup_n(schema_sql_start, n);
     char *sql = str_format("BEGIN IMMEDIATE;\n%s\nCOMMIT;", schema);
     bool ok = sql_exec(db, sql, err);
     if (!ok && !sqlite3_get_autocommit(db)) sqlite3_exec(db, "ROLLBACK", NULL, NULL, NULL);

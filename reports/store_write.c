@@ -263,17 +263,17 @@ static bool link_cell(Store *store, int64_t run_id, int64_t cell_id, int64_t ord
     return stmt_run(stmt, err);
 }
 
-bool store_plan_cell(Store *store, int64_t run_id, int64_t ordinal, const CellRow *row, bool fresh,
-                     int64_t *cell_id, CellStatus *status, Err *err)
+bool store_plan_cell(Store *store, int64_t run_id, const CellRequest *request, int64_t *cell_id,
+                     CellStatus *status, Err *err)
 {
     if (!store_begin(store, err)) return false;
     int64_t generation;
-    bool ok = find_cell(store, row->key, cell_id, &generation, status, err);
-    if (ok && (generation == 0 || (fresh && *status != CELL_PENDING))) {
-        ok = add_cell(store, row, generation + 1, cell_id, err);
+    bool ok = find_cell(store, request->row->key, cell_id, &generation, status, err);
+    if (ok && (generation == 0 || (request->fresh && *status != CELL_PENDING))) {
+        ok = add_cell(store, request->row, generation + 1, cell_id, err);
         *status = CELL_PENDING;
     }
-    ok = ok && link_cell(store, run_id, *cell_id, ordinal, err);
+    ok = ok && link_cell(store, run_id, *cell_id, request->ordinal, err);
     return store_end(store, ok, err);
 }
 

@@ -9,10 +9,12 @@
 #include "tests/test_util.h"
 
 const char results_hostile_text[] =
+    /* NOLINTNEXTLINE(misc-misleading-bidirectional): what is tested */
     "=1+1\"><img src=x onerror=alert(1)><script>alert(2)</script>]]>&amp;'\xe2\x80\xae|\xff\x1b[0m";
 
-static const char MODEL[] = "00000000000000000000000000000000000000000000000000000000000000aa";
-static const char CORPUS[] = "00000000000000000000000000000000000000000000000000000000000000bb";
+static const char model_hash[] = "00000000000000000000000000000000000000000000000000000000000000aa";
+static const char corpus_hash[] =
+    "00000000000000000000000000000000000000000000000000000000000000bb";
 
 const char *results_key(int kind, int i)
 {
@@ -33,7 +35,7 @@ Fixture results_open(const char *text)
     Err err;
     Fixture fixture = {.store = store_open(":memory:", &err), .text = text};
     assert_ok(fixture.store, &err);
-    ModelRow model = {.hash = MODEL,
+    ModelRow model = {.hash = model_hash,
                       .name = or_hostile(&fixture, "tiny"),
                       .path = text,
                       .format = text,
@@ -44,7 +46,7 @@ Fixture results_open(const char *text)
                       .rope_found = text,
                       .tokenizer = text,
                       .notes = text};
-    CorpusRow corpus = {.hash = CORPUS, .name = or_hostile(&fixture, "book"), .path = text};
+    CorpusRow corpus = {.hash = corpus_hash, .name = or_hostile(&fixture, "book"), .path = text};
     RunRow run = {.command = or_hostile(&fixture, "ropewalk sweep"),
                   .spec = or_hostile(&fixture, "n-ctx: [256]\n"),
                   .version = text,
@@ -90,9 +92,9 @@ int64_t results_add_cell(Fixture *fixture, const Place *place)
     bool passkey = !isnan(place->depth);
     CellRow row = {.key = place->key ? place->key : results_key(2, fixture->n_cells++),
                    .canonical = or_hostile(fixture, "c"),
-                   .model_hash = MODEL,
+                   .model_hash = model_hash,
                    .setting_key = results_key(1, place->setting),
-                   .corpus_hash = passkey ? NULL : CORPUS,
+                   .corpus_hash = passkey ? NULL : corpus_hash,
                    .n_ctx = place->n_ctx,
                    .probe = or_hostile(fixture, passkey ? "passkey" : "perplexity"),
                    .protocol = or_hostile(fixture, "p"),
@@ -105,8 +107,10 @@ int64_t results_add_cell(Fixture *fixture, const Place *place)
                    .limited = place->limited};
     int64_t cell_id;
     CellStatus status;
-    assert_ok(store_plan_cell(fixture->store, fixture->run_id, fixture->n_cells, &row, place->fresh,
-                              &cell_id, &status, &err),
+    assert_ok(store_plan_cell(
+                  fixture->store, fixture->run_id,
+                  &(CellRequest){.row = &row, .ordinal = fixture->n_cells, .fresh = place->fresh},
+                  &cell_id, &status, &err),
               &err);
     return cell_id;
 }
@@ -180,7 +184,7 @@ Fixture results_open_full(const char *text)
     results_add_setting(&fixture, 2, "linear", NAN, 4.0);
     for (int setting = 0; setting < 3; setting++)
         for (int64_t n_ctx = 256; n_ctx <= 1024; n_ctx *= 2) {
-            for (double depth = 0.0; depth <= 1.0; depth += 1.0)
+            for (int depth = 0; depth <= 1; depth++)
                 results_finish_hits(
                     &fixture,
                     results_add_cell(&fixture, &(Place){setting, n_ctx, depth, false, NULL, false}),

@@ -6,9 +6,9 @@
 #include "reports/stmt.h"
 #include "tests/test_util.h"
 
-static const char MODEL[] = STORE_HEX "00";
-static const char CORPUS[] = STORE_HEX "01";
-static const char SETTING[] = STORE_HEX "02";
+static const char model_hash[] = STORE_HEX "00";
+static const char corpus_hash[] = STORE_HEX "01";
+static const char setting_key[] = STORE_HEX "02";
 
 const char *store_fresh_path(void)
 {
@@ -22,9 +22,9 @@ CellRow store_cell_row(const char *key)
 {
     return (CellRow){.key = key,
                      .canonical = "probe=passkey\n",
-                     .model_hash = MODEL,
-                     .setting_key = SETTING,
-                     .corpus_hash = CORPUS,
+                     .model_hash = model_hash,
+                     .setting_key = setting_key,
+                     .corpus_hash = corpus_hash,
                      .n_ctx = 256,
                      .probe = "passkey",
                      .protocol = "insert",
@@ -42,11 +42,12 @@ void store_put_parents(Store *store, const char *name)
         {.pair = 0, .theta_i = 1.0, .theta_scaled_i = 1.0 },
         {.pair = 1, .theta_i = 0.1, .theta_scaled_i = 0.05}
     };
-    assert_ok(store_put_model(store, &(ModelRow){.hash = MODEL, .name = name, .n_rot = 4}, &err),
-              &err);
-    assert_ok(store_put_corpus(store, &(CorpusRow){.hash = CORPUS, .name = name}, &err), &err);
+    assert_ok(
+        store_put_model(store, &(ModelRow){.hash = model_hash, .name = name, .n_rot = 4}, &err),
+        &err);
+    assert_ok(store_put_corpus(store, &(CorpusRow){.hash = corpus_hash, .name = name}, &err), &err);
     assert_ok(store_put_setting(store,
-                                &(SettingRow){.key = SETTING,
+                                &(SettingRow){.key = setting_key,
                                               .label = name,
                                               .method = "ntk",
                                               .class_ = "theta",
@@ -76,7 +77,9 @@ int64_t store_plan_one(Store *store, int64_t run_id, const char *key, bool fresh
     int64_t cell_id = 0;
     CellRow row = store_cell_row(key);
     assert_ok(store_begin_plan(store, &err), &err);
-    assert_ok(store_plan_cell(store, run_id, 0, &row, fresh, &cell_id, status, &err), &err);
+    assert_ok(store_plan_cell(store, run_id, &(CellRequest){.row = &row, .fresh = fresh}, &cell_id,
+                              status, &err),
+              &err);
     assert_ok(store_end_plan(store, &err), &err);
     return cell_id;
 }

@@ -136,7 +136,8 @@ static void test_clustered_mean_agrees_with_raw_moments(void **state)
     double ss = 0.0;
     double sn = 0.0;
     double nn = 0.0;
-    const double g = (double)COUNT_OF(clusters);
+    const size_t n_clusters = COUNT_OF(clusters);
+    const double g = (double)n_clusters;
     for (size_t i = 0; i < COUNT_OF(clusters); i++) {
         double size = (double)clusters[i].n;
         s += clusters[i].sum;

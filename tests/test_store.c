@@ -158,6 +158,7 @@ static void test_numbers_that_are_absent_become_null(void **state)
 static void test_hostile_names_are_stored_as_they_are(void **state)
 {
     (void)state;
+    /* NOLINTNEXTLINE(misc-misleading-bidirectional): what is tested */
     static const char name[] = "x'; DROP TABLE cell;-- \"\xe2\x80\xae <script>";
     Err err;
     Store *store = store_open(":memory:", &err);
@@ -168,7 +169,9 @@ static void test_hostile_names_are_stored_as_they_are(void **state)
     CellRow row = store_cell_row(STORE_HEX "aa");
     row.probe = row.params = row.protocol = row.precision = name;
     int64_t cell_id;
-    assert_ok(store_plan_cell(store, run_id, 0, &row, false, &cell_id, &status, &err), &err);
+    assert_ok(store_plan_cell(store, run_id, &(CellRequest){.row = &row, .ordinal = 0}, &cell_id,
+                              &status, &err),
+              &err);
     assert_ok(store_add_event(store, run_id, "warning", name, &err), &err);
     Stmt stmt;
     bool found;
@@ -191,8 +194,9 @@ static void test_a_key_of_the_wrong_length_is_an_error_that_shows_the_statement(
     CellRow row = store_cell_row("abc");
     int64_t cell_id;
     CellStatus status;
-    assert_err(store_plan_cell(store, run_id, 0, &row, false, &cell_id, &status, &err), &err,
-               ERR_STORE, "INSERT INTO cell");
+    assert_err(store_plan_cell(store, run_id, &(CellRequest){.row = &row, .ordinal = 0}, &cell_id,
+                               &status, &err),
+               &err, ERR_STORE, "INSERT INTO cell");
     assert_int_equal(store_plan_one(store, run_id, STORE_HEX "aa", false, &status) > 0, 1);
     store_close(store);
 }
@@ -209,9 +213,12 @@ static void test_a_failure_inside_a_plan_undoes_the_plan(void **state)
     int64_t cell_id;
     CellStatus status;
     assert_ok(store_begin_plan(store, &err), &err);
-    assert_ok(store_plan_cell(store, run_id, 0, &good, false, &cell_id, &status, &err), &err);
-    assert_err(store_plan_cell(store, run_id, 1, &bad, false, &cell_id, &status, &err), &err,
-               ERR_STORE, "FOREIGN KEY");
+    assert_ok(store_plan_cell(store, run_id, &(CellRequest){.row = &good, .ordinal = 0}, &cell_id,
+                              &status, &err),
+              &err);
+    assert_err(store_plan_cell(store, run_id, &(CellRequest){.row = &bad, .ordinal = 1}, &cell_id,
+                               &status, &err),
+               &err, ERR_STORE, "FOREIGN KEY");
     assert_int_equal(store_count(store, "SELECT count(*) FROM cell"), 0);
     store_close(store);
 }
@@ -419,7 +426,9 @@ static void test_a_kill_inside_a_transaction_leaves_the_state_before_it(void **s
         if (!store_begin_plan(store, &err)) _exit(1);
         CellRow row = store_cell_row(STORE_HEX "aa");
         int64_t cell_id;
-        if (!store_plan_cell(store, run_id, 0, &row, false, &cell_id, &status, &err)) _exit(1);
+        if (!store_plan_cell(store, run_id, &(CellRequest){.row = &row, .ordinal = 0}, &cell_id,
+                             &status, &err))
+            _exit(1);
         store_finish_one(store, cell_id, run_id, CELL_DONE, 1.0);
         raise(SIGKILL);
     }
