@@ -45,6 +45,12 @@ static bool engine_generate(void *self, const int32_t *tokens, int64_t n, int64_
                             n_out, err);
 }
 
+static int64_t engine_n_prefilled(const void *self)
+{
+    const Engine *engine = self;
+    return session_n_prefilled(engine->session);
+}
+
 static void engine_close(void *self)
 {
     Engine *engine = self;
@@ -59,6 +65,7 @@ static const BackendOps engine_ops = {
     .decode = engine_decode,
     .score = engine_score,
     .generate = engine_generate,
+    .n_prefilled = engine_n_prefilled,
     .close = engine_close,
 };
 
