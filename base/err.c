@@ -4,17 +4,16 @@
 #include <stdio.h>
 #include <string.h>
 
-bool err_set(Err *err, ErrCode code, const char *format, ...)
+void err_set_text(Err *err, ErrCode code, const char *format, ...)
 {
     va_list args;
     err->code = code;
     va_start(args, format);
     vsnprintf(err->text, sizeof err->text, format, args);
     va_end(args);
-    return false;
 }
 
-bool err_prefix(Err *err, const char *format, ...)
+void err_prefix_text(Err *err, const char *format, ...)
 {
     char old[ERR_TEXT_MAX];
     memcpy(old, err->text, sizeof old);
@@ -25,5 +24,4 @@ bool err_prefix(Err *err, const char *format, ...)
     if (n >= 0 && (size_t)n < sizeof err->text)
         snprintf(err->text + n, sizeof err->text - (size_t)n, ": %.*s",
                  (int)(sizeof old - (size_t)n), old);
-    return false;
 }

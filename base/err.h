@@ -29,11 +29,18 @@ typedef struct {
     char text[ERR_TEXT_MAX];
 } Err;
 
-/* Sets the error; a text that is too long is cut. Always returns false, so that `return
- * err_set(…)` reads well. */
-bool err_set(Err *err, ErrCode code, const char *format, ...) PRINTF_LIKE(3, 4);
+/* Sets the error; a text that is too long is cut. Always false, so that `return err_set(…)` reads
+ * well; a macro, so that the compiler sees it and does not take a failed call's results for set. */
+#define err_set(...) (err_set_text(__VA_ARGS__), err_false())
+void err_set_text(Err *err, ErrCode code, const char *format, ...) PRINTF_LIKE(3, 4);
 
-/* Puts "prefix: " before the text of an error that is already set. Always returns false. */
-bool err_prefix(Err *err, const char *format, ...) PRINTF_LIKE(2, 3);
+/* Puts "prefix: " before the text of an error that is already set. Always false. */
+#define err_prefix(...) (err_prefix_text(__VA_ARGS__), err_false())
+void err_prefix_text(Err *err, const char *format, ...) PRINTF_LIKE(2, 3);
+
+static inline bool err_false(void)
+{
+    return false;
+}
 
 #endif
