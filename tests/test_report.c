@@ -5,7 +5,9 @@
 #include <string.h>
 
 #include "base/buf.h"
+#include "base/file.h"
 #include "base/str.h"
+#include "reports/stmt.h"
 #include "tests/results_fixture.h"
 #include "tests/test_util.h"
 
@@ -334,6 +336,30 @@ static void test_every_format_is_found_by_its_name(void **state)
     assert_null(report_find("pdf"));
 }
 
+/* Every ```sql block of the manual. */
+static void test_the_queries_of_the_manual_run(void **state)
+{
+    (void)state;
+    Err err;
+    Buf manual = {0};
+    assert_ok(file_read("docs/results.md", 1 << 20, &manual, &err), &err);
+    Fixture fixture = results_open_full(NULL);
+    int n_queries = 0;
+    const char *end;
+    for (const char *at = strstr(buf_text(&manual), "```sql\n"); at; at = strstr(end, "```sql\n")) {
+        at += strlen("```sql\n");
+        end = strstr(at, "```");
+        assert_non_null(end);
+        char *sql = str_dup_n(at, (size_t)(end - at));
+        assert_ok(sql_exec(store_sqlite(fixture.store), sql, &err), &err);
+        free(sql);
+        n_queries++;
+    }
+    assert_true(n_queries >= 5);
+    store_close(fixture.store);
+    buf_free(&manual);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -347,6 +373,7 @@ int main(void)
         cmocka_unit_test(test_databases_without_results_make_sensible_reports),
         cmocka_unit_test(test_cells_that_are_not_done_are_hatched_and_never_coloured),
         cmocka_unit_test(test_every_format_is_found_by_its_name),
+        cmocka_unit_test(test_the_queries_of_the_manual_run),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
