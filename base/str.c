@@ -215,8 +215,15 @@ void str_escape(const char *bytes, size_t n, char *out, size_t cap)
 
 void str_from_double(double v, char out[32])
 {
-    for (int digits = 1; digits <= 17; digits++) {
-        snprintf(out, 32, "%.*g", digits, v);
-        if (strtod(out, NULL) == v) return;
+    int digits = 1;
+    for (; digits < 17; digits++) {
+        snprintf(out, 32, "%.*e", digits - 1, v);
+        if (strtod(out, NULL) == v) break;
     }
+    snprintf(out, 32, "%.*g", digits, v);
+    /* %g turns to exponents as soon as they save a zero; "10" and "2048" read better than "1e+01". */
+    const char *exponent = strchr(out, 'e');
+    if (!exponent || fabs(v) < 1.0 || fabs(v) >= 1e15) return;
+    int n_decimals = digits - 1 - (int)strtol(exponent + 1, NULL, 10);
+    snprintf(out, 32, "%.*f", n_decimals > 0 ? n_decimals : 0, v);
 }

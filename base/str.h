@@ -43,7 +43,7 @@ int str_utf8_char(const char *s, size_t n, uint32_t *codepoint);
 /* Writes a code point as UTF-8 (1 to 4 bytes) and returns the length. */
 int str_utf8_put(uint32_t codepoint, char out[4]);
 
-/* The shortest decimal text that reads back as exactly v ("0.1", "1e-05"): the one way numbers
+/* The shortest decimal text that reads back as exactly v ("0.1", "2048", "1e-05"): the one way numbers
  * enter keys and reports. out needs 32 bytes. */
 void str_from_double(double v, char out[32]);
 

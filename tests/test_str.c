@@ -152,6 +152,8 @@ static void test_str_from_double_is_short_and_reads_back(void **state)
         {1e-5,   "1e-05"             },
         {1.0,    "1"                 },
         {-2.5,   "-2.5"              },
+        {10.0,   "10"                },
+        {2e6,    "2000000"           },
         {1e22,   "1e+22"             },
         {5e-324, "5e-324"            },
         {0.3,    "0.3"               },
