@@ -360,7 +360,6 @@ Model *model_random(const ModelConfig *config, uint64_t seed, Err *err)
     if (!config_check(config, "random model", err)) return NULL;
     Model *model = mem_zalloc(1, sizeof *model);
     model->config = *config;
-    model->config.rope_layout = ROPE_HALVES;
     model->layers = mem_zalloc((size_t)config->n_layers, sizeof *model->layers);
     snprintf(model->no_tokenizer_why, sizeof model->no_tokenizer_why, "random weights");
     model->owned = mem_alloc_large(random_floats(config), sizeof(float), "random weights", err);
