@@ -32,18 +32,19 @@ static bool wrong_type(const char *key, const char *wanted, const GgufValue *val
 /* The bytes of one number as an integer; false when they hold none, or one above 2^63-1. */
 static bool integer_of(const GgufValue *value, int64_t *out)
 {
-    const unsigned char *b = value->bytes;
     uint64_t u = 0;
-    memcpy(&u, b, value->n_bytes < sizeof u ? value->n_bytes : sizeof u);
+    if (value->n_bytes > sizeof u) return false;
+    memcpy(&u, value->bytes, value->n_bytes);
+    unsigned unused_bits = 64 - 8 * (unsigned)value->n_bytes;
     switch (value->type) {
     case GGUF_U8:
     case GGUF_U16:
-    case GGUF_U32: *out = (int64_t)u; return true;
-    case GGUF_I8: *out = (int8_t)u; return true;
-    case GGUF_I16: *out = (int16_t)u; return true;
-    case GGUF_I32: *out = (int32_t)u; return true;
-    case GGUF_I64: *out = (int64_t)u; return true;
+    case GGUF_U32:
     case GGUF_U64: *out = (int64_t)u; return u <= INT64_MAX;
+    case GGUF_I8:
+    case GGUF_I16:
+    case GGUF_I32:
+    case GGUF_I64: *out = (int64_t)(u << unused_bits) >> unused_bits; return true;
     default: return false;
     }
 }

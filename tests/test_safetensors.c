@@ -77,7 +77,8 @@ static void test_header_length_beyond_the_file_or_the_limit_is_refused_without_m
     for (size_t i = 0; i < COUNT_OF(rows); i++) {
         char bytes[10] = {0};
         memcpy(bytes, &rows[i].length, 8);
-        memcpy(bytes + 8, "{}", 2);
+        bytes[8] = '{';
+        bytes[9] = '}';
         assert_refused(test_file("length.safetensors", bytes, sizeof bytes), ERR_INPUT,
                        rows[i].part);
     }
