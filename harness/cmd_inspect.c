@@ -157,6 +157,14 @@ static void put_rope(const ModelConfig *c, Buf *out)
                facts.n_pairs);
 }
 
+static void put_id(const char *name, int id, Buf *out)
+{
+    if (id < 0)
+        buf_printf(out, ", no %s", name);
+    else
+        buf_printf(out, ", %s %d", name, id);
+}
+
 static void put_tokenizer(const Inspection *in, Buf *out)
 {
     const Tokenizer *t = in->tokenizer;
@@ -165,9 +173,12 @@ static void put_tokenizer(const Inspection *in, Buf *out)
         buf_printf(out, "none: %s; token ids only\n", in->why);
         return;
     }
-    buf_printf(out, "%s, %d ids, BOS %d %s, EOS %d\n", tokenizer_kind(t), tokenizer_vocab_size(t),
-               tokenizer_bos_id(t), tokenizer_adds_bos(t) ? "is added" : "is not added",
-               tokenizer_eos_id(t));
+    buf_printf(out, "%s, %d ids", tokenizer_kind(t), tokenizer_vocab_size(t));
+    put_id("BOS", tokenizer_bos_id(t), out);
+    if (tokenizer_bos_id(t) >= 0)
+        buf_puts(out, tokenizer_adds_bos(t) ? " is added" : " is not added");
+    put_id("EOS", tokenizer_eos_id(t), out);
+    buf_puts(out, "\n");
 }
 
 /* Each line of notes under one label. */
@@ -314,7 +325,7 @@ static void write_json(const Inspection *in, Buf *out)
     json_object_set_new(root, "tensors", tensors_json(in->file));
     json_object_set_new(root, "refused",
                         in->refusal.code == ERR_NONE ? json_null() : safe_string(in->refusal.text));
-    char *text = json_dumps(root, JSON_INDENT(2));
+    char *text = json_dumps(root, JSON_INDENT(2) | JSON_REAL_PRECISION(15));
     buf_printf(out, "%s\n", text ? text : "{}");
     free(text);
     json_decref(root);
@@ -337,6 +348,7 @@ int cmd_inspect(const Command *command, const Options *options, Err *err)
     else
         write_text(&in, &out);
     fwrite(out.data, 1, out.len, stdout);
+    fflush(stdout); /* before the refusal, where both go to one place */
     buf_free(&out);
     int status = EXIT_OK;
     if (in.refusal.code != ERR_NONE) {

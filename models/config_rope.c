@@ -197,6 +197,20 @@ static bool read_scaling(const json_t *root, json_t *dictionary, const char *whe
     return true;
 }
 
+/* Numbers in the shortest spelling: the parser made reals of the integers. */
+static void put_value(const json_t *value, Buf *out)
+{
+    if (json_is_number(value)) {
+        char number[32];
+        str_from_double(json_number_value(value), number);
+        buf_puts(out, number);
+        return;
+    }
+    char *dump = json_dumps(value, JSON_COMPACT | JSON_ENCODE_ANY | JSON_REAL_PRECISION(15));
+    buf_puts(out, dump ? dump : "?");
+    free(dump);
+}
+
 /* The keys as the file spells them. */
 static void write_found(const json_t *root, ModelConfig *config)
 {
@@ -207,9 +221,8 @@ static void write_found(const json_t *root, ModelConfig *config)
     for (size_t i = 0; i < COUNT_OF(keys); i++) {
         const json_t *value = json_object_get(root, keys[i]);
         if (!value) continue;
-        char *dump = json_dumps(value, JSON_COMPACT | JSON_ENCODE_ANY | JSON_REAL_PRECISION(15));
-        buf_printf(&text, "%s%s=%s", text.len ? " " : "", keys[i], dump ? dump : "?");
-        free(dump);
+        buf_printf(&text, "%s%s=", text.len ? " " : "", keys[i]);
+        put_value(value, &text);
     }
     str_escape(buf_text(&text), text.len, config->rope_found, sizeof config->rope_found);
     buf_free(&text);
