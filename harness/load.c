@@ -6,6 +6,8 @@
 
 #include "base/file.h"
 #include "base/str.h"
+#include "harness/settings.h"
+#include "harness/signals.h"
 
 /* Most bytes of a text that score and generate read. */
 enum { LOAD_MAX_TEXT_BYTES = 64 << 20 };
@@ -71,24 +73,74 @@ static bool encode_file(const Options *options, const Model *model, TokenList *o
     return ok;
 }
 
-static void add_bos(const Model *model, bool wanted, TokenList *out, bool *added_bos)
+static bool read_tokens(const Options *options, bool bos_alone, Prompt *prompt, Err *err)
 {
-    *added_bos = wanted && model->config.bos_id >= 0;
-    if (*added_bos) token_list_add(out, model->config.bos_id);
-}
-
-bool load_tokens(const Options *options, const Model *model, bool bos_alone, TokenList *out,
-                 bool *added_bos, Err *err)
-{
+    const Model *model = prompt->model;
+    TokenList *out = &prompt->tokens;
     int n_given = !!options->text + !!options->file + !!options->ids;
-    *added_bos = false;
     if (n_given > 1 || (n_given == 0 && !bos_alone))
         return err_set(err, ERR_USAGE, "give one of --text, --file and --ids");
     if (options->ids) return read_ids(options->ids, model->config.vocab_size, out, err);
     bool expects_bos = model->tokenizer && tokenizer_adds_bos(model->tokenizer);
-    add_bos(model, expects_bos || n_given == 0, out, added_bos);
+    prompt->added_bos = (expects_bos || n_given == 0) && model->config.bos_id >= 0;
+    if (prompt->added_bos) token_list_add(out, model->config.bos_id);
     if (options->text)
         return encode(options, model, options->text, strlen(options->text), out, err);
     if (options->file) return encode_file(options, model, out, err);
-    return *added_bos || err_set(err, ERR_USAGE, "the model has no BOS to start from; give a text");
+    return prompt->added_bos ||
+           err_set(err, ERR_USAGE, "the model has no BOS to start from; give a text");
+}
+
+static bool choose_setting(const Options *options, int64_t n_tokens, Prompt *prompt, Err *err)
+{
+    SettingList settings;
+    if (options->n_ctx.n > 1)
+        return err_set(err, ERR_USAGE, "one --n-ctx is allowed here, %zu are given",
+                       options->n_ctx.n);
+    prompt->n_ctx = options->n_ctx.n ? options->n_ctx.items[0] : n_tokens;
+    if (prompt->n_ctx < n_tokens)
+        return err_set(err, ERR_USAGE, "--n-ctx %lld is less than the %lld tokens to run",
+                       (long long)prompt->n_ctx, (long long)n_tokens);
+    if (!settings_make(options, &prompt->model->config.rope, SETTING_METHOD_MODEL, n_tokens,
+                       &settings, err))
+        return false;
+    bool ok = settings.n == 1 ||
+              err_set(err, ERR_USAGE, "one setting is allowed here, %zu are given", settings.n);
+    if (ok) prompt->spec = settings.items[0];
+    setting_list_free(&settings);
+    return ok;
+}
+
+static bool open_session(const Options *options, int64_t n_tokens, Prompt *prompt, Err *err)
+{
+    RopeTable table;
+    SessionOptions session = {.n_threads = load_n_threads(options),
+                              .keep_going = signals_keep_going};
+    if (!rope_table_make(&prompt->spec, prompt->n_ctx, &table, err)) return false;
+    prompt->session = session_open(prompt->model, n_tokens, &session, err);
+    if (!prompt->session) return false;
+    session_set_rope(prompt->session, &table);
+    return true;
+}
+
+bool load_prompt(const Options *options, int64_t n_new, bool bos_alone, Prompt *prompt, Err *err)
+{
+    const char *path;
+    *prompt = (Prompt){0};
+    if (!load_one_path(options, &path, err)) return false;
+    prompt->model = load_model(options, path, err);
+    bool ok = prompt->model && read_tokens(options, bos_alone, prompt, err);
+    int64_t n_tokens = (int64_t)prompt->tokens.n + n_new;
+    ok = ok && choose_setting(options, max_i64(n_tokens, 1), prompt, err) &&
+         open_session(options, max_i64(n_tokens, 1), prompt, err);
+    if (!ok) load_prompt_free(prompt);
+    return ok;
+}
+
+void load_prompt_free(Prompt *prompt)
+{
+    session_close(prompt->session);
+    token_list_free(&prompt->tokens);
+    model_free(prompt->model);
+    *prompt = (Prompt){0};
 }

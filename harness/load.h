@@ -14,10 +14,23 @@ Model *load_model(const Options *options, const char *path, Err *err) MUST_USE;
 /* Threads of --threads; 0 there means every core this process may run on. */
 int load_n_threads(const Options *options);
 
-/* The tokens of exactly one of --text, --file and --ids. BOS comes first where the model expects one, except that ids are taken as they are.
- * *added_bos tells. None of the three gives BOS alone when bos_alone is set.
- * Errors: USAGE (none or several, an id outside the vocabulary), INPUT, UNSUPPORTED (text for a model without a tokenizer). */
-bool load_tokens(const Options *options, const Model *model, bool bos_alone, TokenList *out,
-                 bool *added_bos, Err *err) MUST_USE;
+/* A model, tokens to run and the one setting to run them under. */
+typedef struct {
+    Model *model;
+    TokenList tokens;
+    bool added_bos; /* the first token is a BOS that the user did not write */
+    RopeSpec spec;
+    int64_t n_ctx; /* length that the setting's table is made for */
+    Session *session;
+} Prompt;
+
+/* Loads the model, reads the tokens of exactly one of --text, --file and --ids, and opens a session that has room for n_new more. BOS
+ * comes first where the model expects one; ids are taken as they are. Without any of the three it is BOS alone when bos_alone is
+ * set. The table is made for --n-ctx, else for all tokens.
+ * Errors: USAGE (none or several of the three, several settings or lengths, an id outside the vocabulary), INPUT, UNSUPPORTED (text for a
+ * model without a tokenizer), NOMEM. */
+bool load_prompt(const Options *options, int64_t n_new, bool bos_alone, Prompt *prompt,
+                 Err *err) MUST_USE;
+void load_prompt_free(Prompt *prompt);
 
 #endif

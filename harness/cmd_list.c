@@ -1,0 +1,97 @@
+#include <stdio.h>
+
+#include "base/str.h"
+#include "harness/commands.h"
+#include "harness/probe.h"
+#include "models/weights.h"
+#include "reports/report.h"
+
+/* Prints the rows of one registry; with details, more than a line each. */
+typedef struct {
+    const char *name;
+    void (*print)(bool details);
+} Topic;
+
+static void print_row(const char *name, const char *help)
+{
+    printf("  %-12s %s\n", name, help);
+}
+
+static void print_method_params(const RopeMethod *method)
+{
+    printf("  %-12s reads: ", "");
+    const char *separator = "";
+    for (RopeParam param = 0; param < ROPE_N_PARAMS; param++) {
+        if (!(method->params >> param & 1U)) continue;
+        printf("%s%s", separator, rope_param_name(param));
+        separator = ", ";
+    }
+    puts(*separator ? "" : "nothing");
+}
+
+static void print_methods(bool details)
+{
+    for (const RopeMethod *method = rope_methods; method->name; method++) {
+        print_row(method->name, method->help);
+        if (!details) continue;
+        print_method_params(method);
+        printf("  %-12s changes: %s\n", "",
+               method->class_ == ROPE_CLASS_THETA ? "angles" : "positions");
+        if (method->equivalent)
+            printf("  %-12s equals, up to rounding: %s\n", "", method->equivalent);
+        printf("  %-12s source: %s\n", "", method->source);
+    }
+    print_row("model", "the scaling in the model's own file");
+}
+
+static void print_probe_details(const Probe *probe)
+{
+    for (const ProbeParam *param = probe->params; param->key; param++)
+        printf("  %-12s %s=%s  %s%s%s\n", "", param->key, param->default_text, param->help,
+               param->choices ? ": " : "", param->choices ? param->choices : "");
+    for (const ProbeMetric *metric = probe->metrics; metric->name; metric++)
+        printf("  %-12s metric %s (%s): %s\n", "", metric->name, metric->unit, metric->help);
+}
+
+static void print_probes(bool details)
+{
+    for (const Probe *const *probe = probes; *probe; probe++) {
+        print_row((*probe)->name, (*probe)->help);
+        if (details) print_probe_details(*probe);
+    }
+}
+
+static void print_formats(bool details)
+{
+    (void)details;
+    for (const WeightFormat *format = weight_formats; format->name; format++)
+        print_row(format->name, format->help);
+}
+
+static void print_reports(bool details)
+{
+    (void)details;
+    for (const ReportFormat *format = report_formats; format->name; format++)
+        print_row(format->name, format->help);
+}
+
+static const Topic topics[] = {
+    {"methods", print_methods},
+    {"probes",  print_probes },
+    {"formats", print_formats},
+    {"reports", print_reports},
+};
+
+int cmd_list(const Command *command, const Options *options, Err *err)
+{
+    const char *wanted = options->arguments.n ? options->arguments.items[0] : NULL;
+    for (size_t i = 0; i < COUNT_OF(topics); i++) {
+        if (wanted && !str_equal(topics[i].name, wanted)) continue;
+        if (!wanted) printf("%s%s\n", i ? "\n" : "", topics[i].name);
+        topics[i].print(wanted != NULL);
+        if (wanted) return EXIT_OK;
+    }
+    if (!wanted) return EXIT_OK;
+    err_set(err, ERR_USAGE, "there is no list \"%s\"; usage: ropewalk %s", wanted, command->usage);
+    return EXIT_USAGE;
+}

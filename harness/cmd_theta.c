@@ -1,0 +1,215 @@
+/* `theta`: the angles of each pair under one setting or several, from a model's config or from --base and --dim alone.
+ *
+ * θ' is the angle a token adds, whichever form the method has: a method that divides positions divides the angle by as
+ * much. */
+#include <jansson.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/str.h"
+#include "harness/commands.h"
+#include "harness/load.h"
+#include "harness/settings.h"
+#include "models/weights.h"
+
+/* A setting at one length. */
+typedef struct {
+    RopeSpec spec;
+    int64_t n_ctx;
+    int64_t n_ctx_orig; /* 0: unknown */
+    char label[ROPE_TEXT_SIZE];
+    double lambda; /* NaN: none */
+    double factor;
+    RopeTable table;
+} Angles;
+
+typedef struct {
+    double theta;
+    double scaled;
+    double wavelength; /* tokens a turn */
+    double turns;      /* within the trained length; NaN: unknown */
+} AnglePair;
+
+static AnglePair angle_pair(const Angles *angles, int i)
+{
+    const double two_pi = 2.0 * acos(-1.0);
+    const RopeTable *table = &angles->table;
+    double stretch = table->position == ROPE_POSITION_DIVIDE ? table->divisor : 1.0;
+    double scaled = table->inv_freq[i] / stretch;
+    double length = angles->n_ctx_orig ? (double)angles->n_ctx_orig : (double)NAN;
+    return (AnglePair){
+        .theta = pow(angles->spec.theta, -2.0 * i / angles->spec.n_rot),
+        .scaled = scaled,
+        .wavelength = two_pi / scaled,
+        .turns = length * scaled / two_pi,
+    };
+}
+
+/* "λ = 4, base λb = 40000; d = 64, b = 10000, trained length 512" */
+static void print_heading(const Angles *angles)
+{
+    printf("%s:", angles->label);
+    if (!isnan(angles->lambda))
+        printf(" λ = %.9g, λb = %.9g;", angles->lambda, angles->lambda * angles->spec.theta);
+    if (!isnan(angles->factor)) printf(" factor = %.9g;", angles->factor);
+    printf(" d = %d, b = %.9g", angles->spec.n_rot, angles->spec.theta);
+    if (angles->n_ctx_orig) printf(", trained length %lld", (long long)angles->n_ctx_orig);
+    if (rope_spec_depends_on_n_ctx(&angles->spec))
+        printf(", at n_ctx %lld", (long long)angles->n_ctx);
+    printf("\n");
+    if (setting_raises_frequencies(&angles->spec, angles->n_ctx))
+        printf("λ below 1 raises the frequencies: the context shrinks\n");
+}
+
+static void print_table(const Angles *angles)
+{
+    print_heading(angles);
+    printf("%5s  %18s  %18s  %12s  %14s", "pair", "θ", "θ'", "θ'/θ", "wavelength");
+    printf(angles->n_ctx_orig ? "  %12s\n" : "\n", "turns");
+    for (int i = 0; i < angles->table.n_pairs; i++) {
+        AnglePair pair = angle_pair(angles, i);
+        printf("%5d  %17.12g  %17.12g  %12.6g  %14.6g", i, pair.theta, pair.scaled,
+               pair.scaled / pair.theta, pair.wavelength);
+        if (angles->n_ctx_orig) printf("  %12.6g", pair.turns);
+        printf("\n");
+    }
+}
+
+static void print_csv(const Angles *angles)
+{
+    for (int i = 0; i < angles->table.n_pairs; i++) {
+        AnglePair pair = angle_pair(angles, i);
+        printf("\"%s\",%lld,%d,%.17g,%.17g,%.17g,", angles->label, (long long)angles->n_ctx, i,
+               pair.theta, pair.scaled, pair.wavelength);
+        if (!isnan(pair.turns)) printf("%.17g", pair.turns);
+        printf("\n");
+    }
+}
+
+static json_t *real_or_null(double value)
+{
+    return isfinite(value) ? json_real(value) : json_null();
+}
+
+static json_t *angles_json(const Angles *angles)
+{
+    json_t *pairs = json_array();
+    for (int i = 0; i < angles->table.n_pairs; i++) {
+        AnglePair pair = angle_pair(angles, i);
+        json_array_append_new(pairs, json_pack("{s:i, s:f, s:f, s:o, s:o}", "pair", i, "theta",
+                                               pair.theta, "theta_scaled", pair.scaled,
+                                               "wavelength", real_or_null(pair.wavelength), "turns",
+                                               real_or_null(pair.turns)));
+    }
+    return json_pack("{s:s, s:s, s:o, s:o, s:f, s:i, s:I, s:I, s:o}", "setting", angles->label,
+                     "method", angles->spec.method->name, "lambda", real_or_null(angles->lambda),
+                     "factor", real_or_null(angles->factor), "theta", angles->spec.theta, "n_rot",
+                     angles->spec.n_rot, "n_ctx_orig", (json_int_t)angles->n_ctx_orig, "n_ctx",
+                     (json_int_t)angles->n_ctx, "pairs", pairs);
+}
+
+static void print_all(const char *format, const Angles *angles, size_t n)
+{
+    if (str_equal(format, "json")) {
+        json_t *list = json_array();
+        for (size_t i = 0; i < n; i++)
+            json_array_append_new(list, angles_json(&angles[i]));
+        json_dumpf(list, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(17));
+        printf("\n");
+        json_decref(list);
+        return;
+    }
+    bool csv = str_equal(format, "csv");
+    if (csv) printf("setting,n_ctx,pair,theta,theta_scaled,wavelength,turns\n");
+    for (size_t i = 0; i < n; i++) {
+        if (csv) {
+            print_csv(&angles[i]);
+        } else {
+            if (i > 0) printf("\n");
+            print_table(&angles[i]);
+        }
+    }
+}
+
+/* The rotation to start from: a model's, or one of --base and --dim alone. */
+static bool read_own(const Options *options, RopeSpec *own, Err *err)
+{
+    if (options->model.n == 0) {
+        if (options->dim == 0 || options->theta == 0.0)
+            return err_set(err, ERR_USAGE, "give --model PATH, or --base B and --dim D");
+        *own = (RopeSpec){.method = rope_method_find("none"),
+                          .theta = options->theta,
+                          .n_rot = (int)options->dim,
+                          .n_ctx_orig = options->n_ctx_orig};
+        return true;
+    }
+    const char *path;
+    ModelConfig config;
+    if (options->dim)
+        return err_set(err, ERR_USAGE, "--dim is for use without --model, whose width is known");
+    if (!load_one_path(options, &path, err)) return false;
+    WeightFile *file = weights_open(path, err);
+    bool ok = file && weights_read_config(file, &config, err);
+    if (ok) *own = config.rope;
+    weights_close(file);
+    return ok;
+}
+
+static bool make_angles(const RopeSpec *spec, int64_t n_ctx, bool length_is_known, Angles *out,
+                        Err *err)
+{
+    *out = (Angles){
+        .spec = *spec, .n_ctx = n_ctx, .n_ctx_orig = length_is_known ? spec->n_ctx_orig : 0};
+    rope_spec_text(spec, out->label);
+    rope_spec_axes(spec, n_ctx, &out->lambda, &out->factor);
+    return rope_table_make(spec, n_ctx, &out->table, err);
+}
+
+/* Every setting once, and at each length where its table depends on it. */
+static bool collect(const Options *options, const SettingList *settings, bool length_is_known,
+                    Angles *out, size_t *n, Err *err)
+{
+    *n = 0;
+    for (size_t s = 0; s < settings->n; s++) {
+        const RopeSpec *spec = &settings->items[s];
+        size_t n_lengths =
+            rope_spec_depends_on_n_ctx(spec) && options->n_ctx.n ? options->n_ctx.n : 1;
+        for (size_t i = 0; i < n_lengths; i++) {
+            int64_t fallback = options->target ? options->target : spec->n_ctx_orig;
+            int64_t n_ctx = options->n_ctx.n ? options->n_ctx.items[i] : fallback;
+            if (!make_angles(spec, n_ctx, length_is_known, &out[(*n)++], err)) return false;
+        }
+    }
+    return true;
+}
+
+int cmd_theta(const Command *command, const Options *options, Err *err)
+{
+    (void)command;
+    static const char *const formats[] = {"table", "csv", "json"};
+    const char *format = options->json ? "json" : options->format ? options->format : "table";
+    bool known = false;
+    for (size_t i = 0; i < COUNT_OF(formats); i++)
+        known = known || str_equal(format, formats[i]);
+    if (!known) {
+        err_set(err, ERR_USAGE, "theta has no format \"%s\"; there are table, csv and json",
+                format);
+        return EXIT_USAGE;
+    }
+    RopeSpec own = {0};
+    SettingList settings = {0};
+    if (!read_own(options, &own, err) || !settings_make(options, &own, "none", 0, &settings, err))
+        return cli_exit_status(err->code);
+    size_t n_lengths = options->n_ctx.n ? options->n_ctx.n : 1;
+    Angles *angles = calloc(settings.n * n_lengths, sizeof *angles);
+    size_t n = 0;
+    bool ok = angles || err_set(err, ERR_NOMEM, "out of memory for %zu settings", settings.n);
+    ok = ok && collect(options, &settings, own.n_ctx_orig > 0 || options->n_ctx_orig > 0, angles,
+                       &n, err);
+    if (ok) print_all(format, angles, n);
+    free(angles);
+    setting_list_free(&settings);
+    return ok ? EXIT_OK : cli_exit_status(err->code);
+}
