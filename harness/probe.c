@@ -10,6 +10,14 @@
 
 const Probe *const probes[] = {&probe_passkey, &probe_perplexity, NULL};
 
+bool probe_is_headline(const char *probe, const char *metric)
+{
+    const Probe *row = probe_find(probe);
+    for (const ProbeMetric *m = row ? row->metrics : NULL; m && m->name; m++)
+        if (str_equal(m->name, metric)) return m->headline;
+    return false;
+}
+
 const Probe *probe_find(const char *name)
 {
     for (const Probe *const *probe = probes; *probe; probe++)
@@ -88,7 +96,8 @@ static bool read_pair(ProbeSpec *spec, char *pair, unsigned *given, Err *err)
 {
     char *equals = strchr(pair, '=');
     if (!equals)
-        return err_set(err, ERR_USAGE, "probe %s: \"%s\" is not key=value", spec->probe->name, pair);
+        return err_set(err, ERR_USAGE, "probe %s: \"%s\" is not key=value", spec->probe->name,
+                       pair);
     *equals = '\0';
     int i = find_param(spec->probe, pair);
     if (i < 0) return no_such_param(spec->probe, pair, err);
@@ -180,7 +189,8 @@ char *probe_protocol(const ProbeSpec *spec)
 bool probe_with_bos(const ProbeSpec *spec, const Backend *text)
 {
     int64_t bos = probe_value(spec, "bos");
-    return bos == PROBE_BOS_ALWAYS || (bos == PROBE_BOS_AUTO && text->adds_bos && text->bos_id >= 0);
+    return bos == PROBE_BOS_ALWAYS ||
+           (bos == PROBE_BOS_AUTO && text->adds_bos && text->bos_id >= 0);
 }
 
 int64_t probe_limited(const ProbeInput *input, int64_t n)

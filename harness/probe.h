@@ -31,6 +31,7 @@ typedef struct {
     const char *name; /* "passkey_exact" */
     const char *unit; /* "fraction", "nats/token", … */
     int direction;    /* +1: higher is better, -1: lower is better, 0: neither */
+    bool headline;    /* shown in the terminal after a sweep */
     const char *help;
 } ProbeMetric;
 
@@ -91,6 +92,9 @@ extern const Probe probe_perplexity;
 
 /* All probes; ends with NULL. */
 extern const Probe *const probes[];
+
+/* Whether a metric is a headline of its probe; unknown names are not. */
+bool probe_is_headline(const char *probe, const char *metric);
 
 /* The probe of a name, or NULL. */
 const Probe *probe_find(const char *name);

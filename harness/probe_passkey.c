@@ -22,11 +22,7 @@ enum { FILLER_LINE, FILLER_TEXT };
 enum { PREFACE_YES };
 
 static const ProbeParam params[] = {
-    {.key = "trials",
-     .default_text = "4",
-     .low = 1,
-     .high = 10000,
-     .help = "keys a depth"},
+    {.key = "trials",                                                                               .default_text = "4", .low = 1, .high = 10000, .help = "keys a depth"},
     {.key = "depths",
      .default_text = "10",
      .low = 1,
@@ -49,16 +45,17 @@ static const ProbeParam params[] = {
      .default_text = "auto",
      .choices = PROBE_BOS_CHOICES,
      .help = "whether prompts start with BOS; auto: as the model was trained"},
-    {.key = NULL},
+    {.key = NULL                                                                              },
 };
 
 static const ProbeMetric metrics[] = {
-    {"passkey_exact",     "fraction", 1,  "keys that the first integer of the greedy answer equals"},
-    {"passkey_forced",    "fraction", 1,  "keys each of whose tokens is the likeliest"             },
-    {"passkey_logp",      "nats",     1,  "log-probability of the key"                             },
-    {"passkey_logp_gain", "nats",     1,  "logp with the needle minus logp without"                },
-    {"passkey_rank",      "rank",     -1, "mean rank of the key's tokens; 0 is the likeliest"      },
-    {NULL,                NULL,       0,  NULL                                                     },
+    {"passkey_exact",                                           "fraction", 1, true,
+     "keys that the first integer of the greedy answer equals"},
+    {"passkey_forced",                                                        "fraction", 1, true, "keys each of whose tokens is the likeliest"},
+    {"passkey_logp", "nats", 1, false, "log-probability of the key"},
+    {"passkey_logp_gain",                                          "nats", 1, false, "logp with the needle minus logp without"},
+    {"passkey_rank",                                                        "rank", -1, false, "mean rank of the key's tokens; 0 is the likeliest"},
+    {.name = NULL            },
 };
 
 static bool uses_corpus(const ProbeSpec *spec)

@@ -18,8 +18,8 @@
 
 enum { MIN_DOCUMENTS = 20, N_GROUPS = 32 };
 
-static const int64_t bucket_first[] = {0,    16,   23,   32,   45,   64,   91,    128,
-                                       181,  256,  362,  512,  724,  1024, 1448,  2048,
+static const int64_t bucket_first[] = {0,    16,   23,   32,   45,    64,    91,    128,
+                                       181,  256,  362,  512,  724,   1024,  1448,  2048,
                                        2896, 4096, 5793, 8192, 11585, 16384, 23170, 32768};
 enum { N_BUCKETS = COUNT_OF(bucket_first) };
 
@@ -62,14 +62,14 @@ static const ProbeParam params[] = {
      .default_text = "auto",
      .choices = PROBE_BOS_CHOICES,
      .help = "whether windows start with BOS; auto: as the model was trained"},
-    {.key = NULL},
+    {.key = NULL                                                 },
 };
 
 static const ProbeMetric metrics[] = {
-    {"nll",           "nats/token", -1, "mean negative log-likelihood of a token"       },
-    {"perplexity",    "perplexity", -1, "exp(nll)"                                      },
-    {"bits_per_byte", "bits/byte",  -1, "nll over the bytes that the tokens spell, base 2"},
-    {NULL,            NULL,         0,  NULL                                            },
+    {"nll",                                      "nats/token", -1, true, "mean negative log-likelihood of a token"},
+    {"perplexity",                                        "perplexity", -1, false, "exp(nll)"},
+    {"bits_per_byte", "bits/byte", -1, false, "nll over the bytes that the tokens spell, base 2"},
+    {.name = NULL                              },
 };
 
 static bool uses_corpus(const ProbeSpec *spec)
@@ -193,8 +193,7 @@ static void add_position(Tally *tally, int64_t position, int64_t cluster, double
 {
     int bucket = bucket_of(position), group = group_of(tally, cluster);
     PositionNll *cell = &tally->cells[bucket * N_GROUPS + group];
-    if (cell->n == 0)
-        *cell = (PositionNll){.bucket = bucket, .cluster = group, .first = position};
+    if (cell->n == 0) *cell = (PositionNll){.bucket = bucket, .cluster = group, .first = position};
     cell->first = min_i64(cell->first, position);
     cell->last = max_i64(cell->last, position);
     cell->n++;
@@ -247,8 +246,8 @@ static void end_nonfinite(Tally *tally, size_t w, int64_t n, int64_t position)
 {
     int64_t token = tally->windows->items[w].end - n + position;
     probe_end(tally->result, CELL_NONFINITE,
-              "window %zu: the prediction of position %lld (token %lld of the text) is not finite", w,
-              (long long)position, (long long)token);
+              "window %zu: the prediction of position %lld (token %lld of the text) is not finite",
+              w, (long long)position, (long long)token);
 }
 
 static bool run_window(Tally *tally, size_t w, bool *finite, Err *err)
