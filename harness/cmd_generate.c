@@ -2,7 +2,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "base/mem.h"
 #include "harness/commands.h"
 #include "harness/load.h"
 
@@ -32,19 +31,18 @@ int cmd_generate(const Command *command, const Options *options, Err *err)
     Prompt prompt;
     if (!load_prompt(options, options->n_new, true, &prompt, err))
         return cli_exit_status(err->code);
-    int32_t *out = mem_alloc((size_t)options->n_new, sizeof *out);
-    int64_t n_out = 0;
+    TokenList out = {0};
     bool ok = session_generate(prompt.session, prompt.tokens.ids, (int64_t)prompt.tokens.n,
-                               options->n_new, prompt.model->config.eos_id, out, &n_out, err);
-    bool stopped = n_out > 0 && out[n_out - 1] == prompt.model->config.eos_id;
-    token_list_append(&prompt.tokens, out, (size_t)(n_out - stopped));
-    if (n_out > 0 || ok) {
+                               options->n_new, &out, err);
+    bool stopped = out.n > 0 && out.ids[out.n - 1] == prompt.model->config.eos_id;
+    token_list_append(&prompt.tokens, out.ids, out.n - stopped);
+    if (out.n > 0 || ok) {
         if (prompt.model->tokenizer)
             print_text(&prompt);
         else
             print_ids(&prompt.tokens);
     }
-    free(out);
+    token_list_free(&out);
     load_prompt_free(&prompt);
     if (ok) return EXIT_OK;
     return err->code == ERR_NONFINITE ? EXIT_NOT_DONE : cli_exit_status(err->code);

@@ -114,12 +114,12 @@ int cmd_score(const Command *command, const Options *options, Err *err)
     uint8_t *want = mem_zalloc((size_t)n, 1);
     TokenScore *scores = mem_zalloc((size_t)n, sizeof *scores);
     memset(want, 1, (size_t)n);
-    int64_t bad = -1;
     bool ok = n > 1 ||
               err_set(err, ERR_INPUT,
                       "nothing to score: the text has %lld tokens and the first is not predicted",
                       (long long)n);
-    ok = ok && session_score(prompt.session, prompt.tokens.ids, n, want, scores, &bad, err);
+    ok = ok && session_score(prompt.session, prompt.tokens.ids, n, want, scores, err);
+    int64_t bad = ok ? session_first_nonfinite(scores, want, n - 1) : -1;
     int status = ok ? EXIT_OK : cli_exit_status(err->code);
     if (ok) {
         char setting[ROPE_TEXT_SIZE];

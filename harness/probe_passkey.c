@@ -133,8 +133,8 @@ static bool score_answer(Tally *tally, int64_t trial, const HaystackPrompt *prom
     memcpy(tokens, prompt->tokens.ids, prompt->tokens.n * sizeof *tokens);
     tokens[n - 1] = tokens[n - 2]; /* any token: only what is likeliest in its place matters */
     memset(want + first, 1, (size_t)prompt->n_answer + 1);
-    int64_t bad = -1;
-    bool ok = backend_score(tally->backend, tokens, n, want, out, &bad, err);
+    bool ok = backend_score(tally->backend, tokens, n, want, out, err);
+    int64_t bad = ok ? session_first_nonfinite(out, want, n - 1) : -1;
     if (ok) memcpy(scores, out + first, ((size_t)prompt->n_answer + 1) * sizeof *scores);
     *finite = bad < 0;
     if (ok && bad >= 0)
@@ -178,14 +178,13 @@ static void read_forced_text(const Tally *tally, const HaystackPrompt *prompt,
 
 static bool generate_text(const Tally *tally, const HaystackPrompt *prompt, Buf *text, Err *err)
 {
-    int32_t ids[HAYSTACK_MAX_DIGITS + 1];
-    int64_t n;
+    TokenList ids = {0};
     buf_clear(text);
-    if (!backend_generate(tally->backend, prompt->tokens.ids, prompt->n_prompt,
-                          haystack_answer_budget(tally->haystack), ids, &n, err))
-        return false;
-    backend_decode(tally->backend, ids, (size_t)n, false, text);
-    return true;
+    bool ok = backend_generate(tally->backend, prompt->tokens.ids, prompt->n_prompt,
+                               haystack_answer_budget(tally->haystack), &ids, err);
+    if (ok) backend_decode(tally->backend, ids.ids, ids.n, false, text);
+    token_list_free(&ids);
+    return ok;
 }
 
 static bool judge_answer(const Tally *tally, const HaystackPrompt *prompt, const TokenScore *scores,

@@ -254,12 +254,13 @@ static bool run_window(Tally *tally, size_t w, bool *finite, Err *err)
 {
     const Window *window = &tally->windows->items[w];
     int64_t n = window_n_tokens(window, tally->with_bos);
-    int64_t n_scored = window->end - window->score_first, bad = -1;
+    int64_t n_scored = window->end - window->score_first;
     int32_t *tokens = window_tokens(tally, window, n);
     uint8_t *want = mem_zalloc((size_t)n, 1);
     TokenScore *scores = mem_zalloc((size_t)n, sizeof *scores);
     memset(want + n - n_scored - 1, 1, (size_t)n_scored);
-    bool ok = backend_score(tally->backend, tokens, n, want, scores, &bad, err);
+    bool ok = backend_score(tally->backend, tokens, n, want, scores, err);
+    int64_t bad = ok ? session_first_nonfinite(scores, want, n - 1) : -1;
     *finite = bad < 0;
     if (ok && *finite)
         add_window(tally, w, n, scores);

@@ -30,17 +30,17 @@ static bool no_weights(const Backend *backend, Err *err)
 }
 
 bool backend_score(Backend *backend, const int32_t *tokens, int64_t n, const uint8_t *want,
-                   TokenScore *out, int64_t *first_nonfinite, Err *err)
+                   TokenScore *out, Err *err)
 {
     if (!backend->ops->score) return no_weights(backend, err);
-    return backend->ops->score(backend->self, tokens, n, want, out, first_nonfinite, err);
+    return backend->ops->score(backend->self, tokens, n, want, out, err);
 }
 
 bool backend_generate(Backend *backend, const int32_t *tokens, int64_t n, int64_t n_new,
-                      int32_t *out, int64_t *n_out, Err *err)
+                      TokenList *out, Err *err)
 {
     if (!backend->ops->generate) return no_weights(backend, err);
-    return backend->ops->generate(backend->self, tokens, n, n_new, out, n_out, err);
+    return backend->ops->generate(backend->self, tokens, n, n_new, out, err);
 }
 
 int64_t backend_n_prefilled(const Backend *backend)

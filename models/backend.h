@@ -14,9 +14,9 @@ typedef struct {
     void (*decode)(const void *self, const int32_t *ids, size_t n, bool at_start, Buf *out);
     /* score and generate are NULL where there are no weights. */
     bool (*score)(void *self, const int32_t *tokens, int64_t n, const uint8_t *want,
-                  TokenScore *out, int64_t *first_nonfinite, Err *err);
-    bool (*generate)(void *self, const int32_t *tokens, int64_t n, int64_t n_new, int32_t *out,
-                     int64_t *n_out, Err *err);
+                  TokenScore *out, Err *err);
+    bool (*generate)(void *self, const int32_t *tokens, int64_t n, int64_t n_new, TokenList *out,
+                     Err *err);
     int64_t (*n_prefilled)(const void *self); /* tokens computed so far; NULL: not known */
     void (*close)(void *self);
 } BackendOps;
@@ -52,9 +52,9 @@ bool backend_encode(const Backend *backend, const char *text, size_t n, TokenLis
                     Err *err) MUST_USE;
 void backend_decode(const Backend *backend, const int32_t *ids, size_t n, bool at_start, Buf *out);
 bool backend_score(Backend *backend, const int32_t *tokens, int64_t n, const uint8_t *want,
-                   TokenScore *out, int64_t *first_nonfinite, Err *err) MUST_USE;
+                   TokenScore *out, Err *err) MUST_USE;
 bool backend_generate(Backend *backend, const int32_t *tokens, int64_t n, int64_t n_new,
-                      int32_t *out, int64_t *n_out, Err *err) MUST_USE;
+                      TokenList *out, Err *err) MUST_USE;
 
 /* Tokens computed since open, counting recomputed ones; 0 where it is not known. */
 int64_t backend_n_prefilled(const Backend *backend);

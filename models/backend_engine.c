@@ -31,18 +31,17 @@ static void engine_decode(const void *self, const int32_t *ids, size_t n, bool a
 }
 
 static bool engine_score(void *self, const int32_t *tokens, int64_t n, const uint8_t *want,
-                         TokenScore *out, int64_t *first_nonfinite, Err *err)
+                         TokenScore *out, Err *err)
 {
     Engine *engine = self;
-    return session_score(engine->session, tokens, n, want, out, first_nonfinite, err);
+    return session_score(engine->session, tokens, n, want, out, err);
 }
 
 static bool engine_generate(void *self, const int32_t *tokens, int64_t n, int64_t n_new,
-                            int32_t *out, int64_t *n_out, Err *err)
+                            TokenList *out, Err *err)
 {
     Engine *engine = self;
-    return session_generate(engine->session, tokens, n, n_new, engine->model->config.eos_id, out,
-                            n_out, err);
+    return session_generate(engine->session, tokens, n, n_new, out, err);
 }
 
 static int64_t engine_n_prefilled(const void *self)

@@ -136,19 +136,18 @@ static bool check_tokens(const Fake *fake, const int32_t *tokens, int64_t n, Err
 }
 
 static bool fake_score(void *self, const int32_t *tokens, int64_t n, const uint8_t *want,
-                       TokenScore *out, int64_t *first_nonfinite, Err *err)
+                       TokenScore *out, Err *err)
 {
     Fake *fake = self;
     if (!check_tokens(fake, tokens, n, err)) return false;
     for (int64_t i = 0; i + 1 < n; i++)
         if (want[i]) out[i] = score_one(fake, tokens, i + 1);
-    if (first_nonfinite) *first_nonfinite = -1;
     fake->n_computed += n;
     return true;
 }
 
-static bool fake_generate(void *self, const int32_t *tokens, int64_t n, int64_t n_new, int32_t *out,
-                          int64_t *n_out, Err *err)
+static bool fake_generate(void *self, const int32_t *tokens, int64_t n, int64_t n_new,
+                          TokenList *out, Err *err)
 {
     Fake *fake = self;
     if (!check_tokens(fake, tokens, n, err)) return false;
@@ -156,10 +155,10 @@ static bool fake_generate(void *self, const int32_t *tokens, int64_t n, int64_t 
     memcpy(all, tokens, (size_t)n * sizeof *all);
     for (int64_t i = 0; i < n_new; i++) {
         bool knows;
-        out[i] = all[n + i] = predict(fake, all, n + i, &knows);
+        all[n + i] = predict(fake, all, n + i, &knows);
     }
+    token_list_append(out, all + n, (size_t)n_new);
     free(all);
-    *n_out = n_new;
     fake->n_computed += n + n_new;
     return true;
 }

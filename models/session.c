@@ -149,11 +149,16 @@ static void sync_tokens(Session *s, const int32_t *tokens, int64_t n)
     if (n > s->n_tokens) s->n_tokens = n;
 }
 
+static bool may_go_on(const Session *s, Err *err)
+{
+    if (!s->options.keep_going || s->options.keep_going(s->options.context)) return true;
+    return err_set(err, ERR_CANCELLED, "stopped on request");
+}
+
 /* Computes the chunk that starts at `first`: as many known tokens as it has. */
 static bool run_chunk(Session *s, int64_t first, Err *err)
 {
-    if (s->options.keep_going && !s->options.keep_going(s->options.context))
-        return err_set(err, ERR_CANCELLED, "stopped on request");
+    if (!may_go_on(s, err)) return false;
     int n = (int)min_i64(SESSION_CHUNK, s->n_tokens - first);
     int64_t bad = forward_chunk(s->forward, s->tokens + first, first, n, SESSION_CHUNK);
     if (bad >= 0 && bad < s->nonfinite_from) s->nonfinite_from = bad;
@@ -215,7 +220,7 @@ static bool chunk_lacks_scores(const Session *s, int64_t first, const uint8_t *w
 }
 
 bool session_score(Session *session, const int32_t *tokens, int64_t n, const uint8_t *want,
-                   TokenScore *out, int64_t *first_nonfinite, Err *err)
+                   TokenScore *out, Err *err)
 {
     Session *s = session;
     assert(s->has_rope);
@@ -230,13 +235,16 @@ bool session_score(Session *session, const int32_t *tokens, int64_t n, const uin
         if (!run_chunk(s, first, err)) return false;
         if (lacks) score_chunk(s, first, want, n_rows);
     }
-    if (first_nonfinite) *first_nonfinite = -1;
-    for (int64_t row = 0; row < n_rows; row++) {
-        if (!want[row]) continue;
-        out[row] = s->scores[row];
-        if (first_nonfinite && *first_nonfinite < 0 && isnan(out[row].nll)) *first_nonfinite = row;
-    }
+    for (int64_t row = 0; row < n_rows; row++)
+        if (want[row]) out[row] = s->scores[row];
     return true;
+}
+
+int64_t session_first_nonfinite(const TokenScore *scores, const uint8_t *want, int64_t n_rows)
+{
+    for (int64_t row = 0; row < n_rows; row++)
+        if (want[row] && !isfinite(scores[row].nll)) return row;
+    return -1;
 }
 
 /* Computes what is missing up to the last token and lends its logits. */
@@ -273,26 +281,22 @@ static bool check_finite(const Session *s, const float *logits, int64_t position
 }
 
 bool session_generate(Session *session, const int32_t *tokens, int64_t n, int64_t n_new,
-                      int32_t stop_id, int32_t *out, int64_t *n_out, Err *err)
+                      TokenList *out, Err *err)
 {
     Session *s = session;
-    *n_out = 0;
     if (n_new < 0 || n > s->n_ctx_max - n_new)
         return err_set(err, ERR_INPUT, "%lld tokens and %lld new ones do not fit a session of %lld",
                        (long long)n, (long long)n_new, (long long)s->n_ctx_max);
-    const float *logits = logits_of_last(s, tokens, n, err);
-    bool ok = logits != NULL;
-    while (ok && *n_out < n_new) {
-        int64_t position = n + *n_out;
+    const float *logits = n_new > 0 ? logits_of_last(s, tokens, n, err) : NULL;
+    bool ok = n_new == 0 || logits;
+    for (int64_t position = n; ok && position < n + n_new; position++) {
         ok = check_finite(s, logits, position - 1, err);
         if (!ok) break;
         int32_t id = argmax(logits, s->n_ids);
-        out[(*n_out)++] = id;
-        if (id == stop_id || *n_out == n_new) break;
-        if (s->options.keep_going && !s->options.keep_going(s->options.context)) {
-            ok = err_set(err, ERR_CANCELLED, "stopped on request");
-            break;
-        }
+        token_list_add(out, id);
+        if (id == s->model->config.eos_id || position + 1 == n + n_new) break;
+        ok = may_go_on(s, err);
+        if (!ok) break;
         int64_t bad = forward_chunk(s->forward, &id, position, 1, 1);
         if (bad >= 0 && bad < s->nonfinite_from) s->nonfinite_from = bad;
         logits = forward_head(s->forward, 0, 1);

@@ -46,17 +46,19 @@ size_t session_bytes(const ModelConfig *config, int64_t n_ctx_max);
 void session_set_rope(Session *session, const RopeTable *table);
 
 /* Scores tokens[i + 1] given tokens[0 … i] for every i < n-1 with want[i] non-zero; out[i] of
- * other rows is left alone. want: n-1 bytes, out: n-1 entries. The first score that is not finite
- * is reported in *first_nonfinite (row index, -1: none; may be NULL).
+ * other rows is left alone. want: n-1 bytes, out: n-1 entries.
  * Errors: INPUT (an id outside the vocabulary, n > n_ctx_max), CANCELLED. */
 bool session_score(Session *session, const int32_t *tokens, int64_t n, const uint8_t *want,
-                   TokenScore *out, int64_t *first_nonfinite, Err *err) MUST_USE;
+                   TokenScore *out, Err *err) MUST_USE;
 
-/* Greedy continuation of n tokens by at most n_new; stops after stop_id (-1: never). Sets *n_out.
+/* The first wanted row whose score is not finite, or -1. want, scores: n_rows of them. */
+int64_t session_first_nonfinite(const TokenScore *scores, const uint8_t *want, int64_t n_rows);
+
+/* Appends to out the greedy continuation of n tokens by at most n_new; stops after the model's EOS.
  * Nothing it adds stays in the timeline.
  * Errors: as session_score, NONFINITE. */
 bool session_generate(Session *session, const int32_t *tokens, int64_t n, int64_t n_new,
-                      int32_t stop_id, int32_t *out, int64_t *n_out, Err *err) MUST_USE;
+                      TokenList *out, Err *err) MUST_USE;
 
 /* Logits of the last of n tokens, [vocab_size] float: for `audit`, tests and `generate`. Errors:
  * as session_score. */

@@ -13,10 +13,10 @@ enum { N_CTX_ORIG = 256 };
 typedef struct {
     Backend backend; /* what the probe sees: passes calls on to `fake` */
     Backend fake;
-    int n_generated;     /* calls of generate */
-    int64_t nan_row;     /* row counted from the end of a score call that becomes NaN; 0: none */
-    bool longer_number;  /* a digit follows the key */
-    bool other_tokens;   /* the likeliest first token is a space, and the key comes by generate */
+    int n_generated;    /* calls of generate */
+    int64_t nan_row;    /* row counted from the end of a score call that becomes NaN; 0: none */
+    bool longer_number; /* a digit follows the key */
+    bool other_tokens;  /* the likeliest first token is a space, and the key comes by generate */
 } Spy;
 
 static bool spy_encode(const void *self, const char *text, size_t n, TokenList *out, Err *err)
@@ -32,25 +32,22 @@ static void spy_decode(const void *self, const int32_t *ids, size_t n, bool at_s
 }
 
 static bool spy_score(void *self, const int32_t *tokens, int64_t n, const uint8_t *want,
-                      TokenScore *out, int64_t *first_nonfinite, Err *err)
+                      TokenScore *out, Err *err)
 {
     Spy *spy = self;
-    if (!backend_score(&spy->fake, tokens, n, want, out, first_nonfinite, err)) return false;
+    if (!backend_score(&spy->fake, tokens, n, want, out, err)) return false;
     if (spy->longer_number) out[n - 2].argmax = '7';
     if (spy->other_tokens) out[n - 7].argmax = ' ';
-    if (spy->nan_row) {
-        *first_nonfinite = n - 1 - spy->nan_row;
-        out[*first_nonfinite].nll = (double)NAN;
-    }
+    if (spy->nan_row) out[n - 1 - spy->nan_row].nll = (double)NAN;
     return true;
 }
 
-static bool spy_generate(void *self, const int32_t *tokens, int64_t n, int64_t n_new, int32_t *out,
-                         int64_t *n_out, Err *err)
+static bool spy_generate(void *self, const int32_t *tokens, int64_t n, int64_t n_new,
+                         TokenList *out, Err *err)
 {
     Spy *spy = self;
     spy->n_generated++;
-    return backend_generate(&spy->fake, tokens, n, n_new, out, n_out, err);
+    return backend_generate(&spy->fake, tokens, n, n_new, out, err);
 }
 
 static const BackendOps spy_ops = {
@@ -87,7 +84,8 @@ static void run_probe(Run *run, const char *text, int64_t n_ctx, double depth, S
     *run = (Run){0};
     assert_ok(probe_spec_parse(text, &run->spec, &err), &err);
     run->input = (ProbeInput){.spec = &run->spec, .text = &spy->backend, .seed = 3};
-    assert_ok(probe_passkey.run(&run->input, n_ctx, depth, &spy->backend, &run->result, &err), &err);
+    assert_ok(probe_passkey.run(&run->input, n_ctx, depth, &spy->backend, &run->result, &err),
+              &err);
 }
 
 static const Metric *metric(const Run *run, const char *name)
@@ -233,7 +231,8 @@ static void test_passkey_keys_are_common_to_all_settings(void **state)
     open_spy(&spy, "ntk:lambda=4", 300);
     run_probe(&b, "passkey", 300, 0.5, &spy);
     for (int i = 0; i < 4; i++)
-        assert_string_equal(a.result.cell.trials[i].prompt_hash, b.result.cell.trials[i].prompt_hash);
+        assert_string_equal(a.result.cell.trials[i].prompt_hash,
+                            b.result.cell.trials[i].prompt_hash);
     probe_result_free(&a.result);
     probe_result_free(&b.result);
     backend_close(&spy.fake);

@@ -24,7 +24,7 @@ typedef struct {
 } Recorder;
 
 static bool recorder_score(void *self, const int32_t *tokens, int64_t n, const uint8_t *want,
-                           TokenScore *out, int64_t *first_nonfinite, Err *err)
+                           TokenScore *out, Err *err)
 {
     (void)err;
     Recorder *recorder = self;
@@ -34,11 +34,8 @@ static bool recorder_score(void *self, const int32_t *tokens, int64_t n, const u
     memcpy(call->tokens, tokens, (size_t)n * sizeof *tokens);
     memset(call->want, 0, sizeof call->want);
     memcpy(call->want, want, (size_t)n - 1);
-    *first_nonfinite = -1;
     for (int64_t i = 0; i + 1 < n; i++) {
-        if (!want[i]) continue;
-        out[i].nll = recorder->nll(recorder->n_calls, tokens[i + 1], i + 1);
-        if (!isfinite(out[i].nll) && *first_nonfinite < 0) *first_nonfinite = i;
+        if (want[i]) out[i].nll = recorder->nll(recorder->n_calls, tokens[i + 1], i + 1);
     }
     recorder->n_calls++;
     return true;
@@ -116,7 +113,8 @@ static void run_probe(Run *run, const char *text, const Corpus *corpus, int64_t 
     run->input.text = backend;
     run->input.corpus = corpus;
     run->result = (ProbeResult){0};
-    assert_ok(probe_perplexity.run(&run->input, n_ctx, (double)NAN, backend, &run->result, &err), &err);
+    assert_ok(probe_perplexity.run(&run->input, n_ctx, (double)NAN, backend, &run->result, &err),
+              &err);
 }
 
 static double metric(const Run *run, const char *name)
@@ -382,18 +380,18 @@ static void test_perplexity_cells_that_cannot_be_run_say_why(void **state)
         CellStatus status;
         const char *part;
     } cases[] = {
-        {"perplexity:k=64",                               100, 256,  CELL_INVALID,            "2k = 128"   },
-        {"perplexity:k=64",                               300, 256,  CELL_INVALID,            "above"      },
-        {"perplexity:k=64,windows=8",                     128, 1000, CELL_SKIPPED_SHORT_TEXT,
-         "1000 tokens, the cell needs 1447"                                                                },
-        {"perplexity:protocol=truncated",                 64,  2000, CELL_SKIPPED_SHORT_TEXT,
-         "has 1000 tokens, --target-max needs 1999"                                                        },
-        {"perplexity:protocol=disjoint",                  2000, 0,   CELL_SKIPPED_SHORT_TEXT,
-         "1000 tokens, the cell needs 2000"                                                                },
-        {"perplexity:protocol=disjoint,max_tokens=50",    64,  0,    CELL_INVALID,            "max_tokens" },
-        {"perplexity:protocol=sliding,stride=100",        64,  0,    CELL_INVALID,            "stride 100" },
-        {"perplexity:protocol=half-chunk",                600, 0,    CELL_SKIPPED_SHORT_TEXT, "needs 1199" },
-        {"perplexity:protocol=disjoint",                  1,   0,    CELL_INVALID,            "no token"   },
+        {"perplexity:k=64",                            100,  256,  CELL_INVALID,            "2k = 128"  },
+        {"perplexity:k=64",                            300,  256,  CELL_INVALID,            "above"     },
+        {"perplexity:k=64,windows=8",                  128,  1000, CELL_SKIPPED_SHORT_TEXT,
+         "1000 tokens, the cell needs 1447"                                                             },
+        {"perplexity:protocol=truncated",              64,   2000, CELL_SKIPPED_SHORT_TEXT,
+         "has 1000 tokens, --target-max needs 1999"                                                     },
+        {"perplexity:protocol=disjoint",               2000, 0,    CELL_SKIPPED_SHORT_TEXT,
+         "1000 tokens, the cell needs 2000"                                                             },
+        {"perplexity:protocol=disjoint,max_tokens=50", 64,   0,    CELL_INVALID,            "max_tokens"},
+        {"perplexity:protocol=sliding,stride=100",     64,   0,    CELL_INVALID,            "stride 100"},
+        {"perplexity:protocol=half-chunk",             600,  0,    CELL_SKIPPED_SHORT_TEXT, "needs 1199"},
+        {"perplexity:protocol=disjoint",               1,    0,    CELL_INVALID,            "no token"  },
     };
     Backend backend = open_recorder(true, nll_of_token);
     Corpus *corpus = make_corpus(1000, 1000, &backend);

@@ -58,7 +58,7 @@ static void score_all(Session *session, const int32_t *tokens, int64_t n, TokenS
     uint8_t *want = mem_alloc((size_t)n, 1);
     Err err;
     memset(want, 1, (size_t)n);
-    assert_ok(session_score(session, tokens, n, want, out, NULL, &err), &err);
+    assert_ok(session_score(session, tokens, n, want, out, &err), &err);
     free(want);
 }
 

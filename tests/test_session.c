@@ -81,7 +81,7 @@ static void score(Session *session, const int32_t *tokens, int n, const uint8_t 
     Err err;
     memset(all, 1, sizeof all);
     memset(out, 0, (size_t)n * sizeof *out);
-    assert_ok(session_score(session, tokens, n, want ? want : all, out, NULL, &err), &err);
+    assert_ok(session_score(session, tokens, n, want ? want : all, out, &err), &err);
 }
 
 static void assert_same_scores(const TokenScore *a, const TokenScore *b, int n)
@@ -244,10 +244,10 @@ static void test_any_history_gives_the_same_bits(void **state)
         for (int i = 0; i < n; i++)
             want[i] = rng_below(&rng, 8) == 0;
         if (p % 5 == 4) { /* a continuation in between must leave no trace */
-            int32_t out[20];
-            int64_t n_out;
+            TokenList out = {0};
             Err err;
-            assert_ok(session_generate(used, tokens, n, 20, -1, out, &n_out, &err), &err);
+            assert_ok(session_generate(used, tokens, n, 20, &out, &err), &err);
+            token_list_free(&out);
         }
         TokenScore with_history[N_MAX];
         TokenScore alone[N_MAX];
@@ -393,11 +393,12 @@ static void test_generate_follows_the_argmax_of_scores(void **state)
     Model *model = small_model(ROPE_HALVES, 2);
     Session *session = session_with(model, "none", 1);
     int32_t tokens[N + N_NEW];
-    int64_t n_out;
+    TokenList new = {0};
     Err err;
     random_tokens(10, tokens, N);
-    assert_ok(session_generate(session, tokens, N, N_NEW, -1, tokens + N, &n_out, &err), &err);
-    assert_int_equal(n_out, N_NEW);
+    assert_ok(session_generate(session, tokens, N, N_NEW, &new, &err), &err);
+    assert_int_equal(new.n, N_NEW);
+    memcpy(tokens + N, new.ids, N_NEW * sizeof *tokens);
     TokenScore scores[N + N_NEW];
     score(session, tokens, N + N_NEW, NULL, scores);
     for (int i = N - 1; i < N + N_NEW - 1; i++)
@@ -406,9 +407,11 @@ static void test_generate_follows_the_argmax_of_scores(void **state)
     int first = N;
     while (tokens[first] != stop)
         first++;
-    int32_t out[N_NEW];
-    assert_ok(session_generate(session, tokens, N, N_NEW, stop, out, &n_out, &err), &err);
-    assert_int_equal(n_out, first - N + 1);
+    model->config.eos_id = stop;
+    new.n = 0;
+    assert_ok(session_generate(session, tokens, N, N_NEW, &new, &err), &err);
+    assert_int_equal(new.n, first - N + 1);
+    token_list_free(&new);
     session_close(session);
     model_free(model);
 }
@@ -434,18 +437,16 @@ static void test_overflow_is_reported_where_it_starts(void **state)
     const float *original = model->embedding;
     model->embedding = embedding;
     Session *session = session_with(model, "none", 1);
-    int64_t first_nonfinite;
     uint8_t all[N];
     Err err;
     memset(all, 1, sizeof all);
-    assert_ok(session_score(session, tokens, N, all, got, &first_nonfinite, &err), &err);
-    assert_int_equal(first_nonfinite, BAD);
+    assert_ok(session_score(session, tokens, N, all, got, &err), &err);
+    assert_int_equal(session_first_nonfinite(got, all, N - 1), BAD);
     assert_same_scores(got, want, BAD);
     for (int i = BAD; i < N - 1; i++)
         assert_true(isnan(got[i].nll));
-    int32_t out[4];
-    int64_t n_out;
-    assert_err(session_generate(session, tokens, N, 4, -1, out, &n_out, &err), &err, ERR_NONFINITE,
+    TokenList out = {0};
+    assert_err(session_generate(session, tokens, N, 4, &out, &err), &err, ERR_NONFINITE,
                "position 200");
     tokens[BAD] = 9; /* without the bad token nothing is left of it */
     score(session, tokens, N, NULL, got);
@@ -481,7 +482,7 @@ static void test_a_stop_is_honoured_and_leaves_a_usable_session(void **state)
     TokenScore alone[N_MAX];
     random_tokens(13, tokens, N_MAX);
     memset(want, 1, sizeof want);
-    assert_err(session_score(session, tokens, N_MAX, want, out, NULL, &err), &err, ERR_CANCELLED,
+    assert_err(session_score(session, tokens, N_MAX, want, out, &err), &err, ERR_CANCELLED,
                "stopped");
     left = 1000;
     score(session, tokens, N_MAX, NULL, out);
@@ -502,14 +503,13 @@ static void test_bad_tokens_are_refused(void **state)
     uint8_t want[N_MAX + 1] = {0};
     TokenScore out[N_MAX + 1];
     Err err;
-    assert_err(session_score(session, tokens, 3, want, out, NULL, &err), &err, ERR_INPUT,
+    assert_err(session_score(session, tokens, 3, want, out, &err), &err, ERR_INPUT,
                "token id 83 at position 2");
     tokens[2] = -1;
-    assert_err(session_score(session, tokens, 3, want, out, NULL, &err), &err, ERR_INPUT,
-               "token id -1");
-    assert_err(session_score(session, tokens, 0, want, out, NULL, &err), &err, ERR_INPUT,
+    assert_err(session_score(session, tokens, 3, want, out, &err), &err, ERR_INPUT, "token id -1");
+    assert_err(session_score(session, tokens, 0, want, out, &err), &err, ERR_INPUT,
                "nothing to score");
-    assert_err(session_score(session, tokens, N_MAX + 1, want, out, NULL, &err), &err, ERR_INPUT,
+    assert_err(session_score(session, tokens, N_MAX + 1, want, out, &err), &err, ERR_INPUT,
                "do not fit");
     session_close(session);
     model_free(model);

@@ -50,24 +50,21 @@ static void wrapped_decode(const void *self, const int32_t *ids, size_t n, bool 
 }
 
 static bool wrapped_score(void *self, const int32_t *tokens, int64_t n, const uint8_t *want,
-                          TokenScore *out, int64_t *first_nonfinite, Err *err)
+                          TokenScore *out, Err *err)
 {
     Wrapped *wrapped = self;
     if (wrapped->source->failing_lambda == wrapped->lambda)
         return err_set(err, ERR_INPUT, "the fake was told to fail");
-    if (!backend_score(&wrapped->fake, tokens, n, want, out, first_nonfinite, err)) return false;
-    if (wrapped->source->nan_lambda == wrapped->lambda) {
-        *first_nonfinite = n - 2;
-        out[n - 2].nll = (double)NAN;
-    }
+    if (!backend_score(&wrapped->fake, tokens, n, want, out, err)) return false;
+    if (wrapped->source->nan_lambda == wrapped->lambda) out[n - 2].nll = (double)NAN;
     return true;
 }
 
 static bool wrapped_generate(void *self, const int32_t *tokens, int64_t n, int64_t n_new,
-                             int32_t *out, int64_t *n_out, Err *err)
+                             TokenList *out, Err *err)
 {
     Wrapped *wrapped = self;
-    return backend_generate(&wrapped->fake, tokens, n, n_new, out, n_out, err);
+    return backend_generate(&wrapped->fake, tokens, n, n_new, out, err);
 }
 
 static void wrapped_close(void *self)
@@ -136,9 +133,9 @@ static void source_on_cell(void *context, size_t cell, const CellResult *result)
 }
 
 static const FixtureAsk small = {
-    .methods = {"none", "ntk:lambda=2", "ntk:lambda=4", "ntk:lambda=auto-each"},
-    .probes = {"passkey:depths=3,trials=2"},
-    .n_ctx = {256, 320, 512},
+    .methods = {"none", "ntk:lambda=2",        "ntk:lambda=4", "ntk:lambda=auto-each"},
+    .probes = {"passkey:depths=3,trials=2"     },
+    .n_ctx = {256,   320, 512         },
     .seed = 5,
 };
 enum { SMALL_CELLS = 4 * 3 * 3 };
@@ -152,8 +149,7 @@ static bool try_run(const FixtureAsk *ask, Source *source, Store *store, SweepCo
     config.plan = fixture.plan;
     config.store = store;
     config.run = &run;
-    config.source =
-        (SweepSource){source_load, source_unload, source_open, source_bytes, source};
+    config.source = (SweepSource){source_load, source_unload, source_open, source_bytes, source};
     if (config.n_jobs == 0) config.n_jobs = 1;
     config.n_threads = 1;
     config.keep_going = source_keeps_going;
@@ -335,8 +331,9 @@ static void test_sweep_failed_cells_do_not_stop_it_and_run_again(void **state)
     SweepOutcome outcome = run(&small, &source, store, (SweepConfig){.n_jobs = 2});
     assert_int_equal(outcome.counts[CELL_FAILED], 9);
     assert_int_equal(outcome.counts[CELL_DONE], SMALL_CELLS - 9);
-    assert_int_equal(count_rows(store, "SELECT count(*) FROM cell WHERE message = 'the fake was told "
-                                       "to fail'"),
+    assert_int_equal(count_rows(store,
+                                "SELECT count(*) FROM cell WHERE message = 'the fake was told "
+                                "to fail'"),
                      9);
     source.failing_lambda = 0.0;
     outcome = run(&small, &source, store, (SweepConfig){0});
@@ -353,8 +350,9 @@ static void test_sweep_skips_lengths_that_do_not_fit_the_memory(void **state)
     SweepOutcome outcome = run(&small, &source, store, (SweepConfig){.n_jobs = 2});
     assert_int_equal(outcome.counts[CELL_SKIPPED_MEMORY], 12);
     assert_int_equal(outcome.counts[CELL_DONE], SMALL_CELLS - 12);
-    assert_int_equal(count_rows(store, "SELECT count(*) FROM cell WHERE n_ctx = 512 AND message LIKE "
-                                       "'needs % GB, % GB are free; n_ctx 320 fits'"),
+    assert_int_equal(count_rows(store,
+                                "SELECT count(*) FROM cell WHERE n_ctx = 512 AND message LIKE "
+                                "'needs % GB, % GB are free; n_ctx 320 fits'"),
                      12);
     source.roomy_n_ctx = 0;
     outcome = run(&small, &source, store, (SweepConfig){0});

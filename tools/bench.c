@@ -83,7 +83,7 @@ static double prefill_s(const Model *model, int64_t n)
         for (int64_t i = 0; i < n; i++)
             tokens[i] = (int32_t)((i * 7919 + try * 31 + 1) % VOCAB_SIZE);
         double start = clock_thread_cpu_s();
-        if (!session_score(session, tokens, n, want, out, NULL, &err)) fail(&err);
+        if (!session_score(session, tokens, n, want, out, &err)) fail(&err);
         double seconds = clock_thread_cpu_s() - start;
         if (seconds < best) best = seconds;
     }
