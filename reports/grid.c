@@ -198,6 +198,26 @@ static bool list_grids(Store *store, int64_t run_id, GridList *grids, Err *err)
     return ok;
 }
 
+/* A label with numbers of more than MAX_DIGITS characters cut to five digits: "ntk:lambda=4.3873". The exact
+ * value stands in the setting's own columns. */
+static char *short_label(char *label)
+{
+    enum { MAX_DIGITS = 8 };
+    Buf out = {0};
+    for (const char *p = label; *p;) {
+        size_t n = strspn(p, "0123456789.");
+        if (n > MAX_DIGITS && memchr(p, '.', n)) {
+            buf_printf(&out, "%.5g", strtod(p, NULL));
+        } else {
+            n = n ? n : 1;
+            buf_append(&out, p, n);
+        }
+        p += n;
+    }
+    free(label);
+    return buf_steal(&out);
+}
+
 /* Starts a row of the grid when the setting changes. */
 static void add_row(Grid *grid, Stmt *stmt)
 {
@@ -209,7 +229,7 @@ static void add_row(Grid *grid, Stmt *stmt)
     grid->rows = mem_realloc(grid->rows, grid->n_rows + 1, sizeof *grid->rows);
     grid->rows[grid->n_rows++] = (GridRow){
         .key = key,
-        .label = column_text(stmt, 1),
+        .label = short_label(column_text(stmt, 1)),
         .method = column_text(stmt, 2),
         .lambda = stmt_double(stmt, 3),
         .factor = stmt_double(stmt, 4),
