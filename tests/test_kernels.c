@@ -8,6 +8,7 @@
 #include "base/rng.h"
 #include "models/attention.h"
 #include "models/kernels.h"
+#include "tests/engine_setup.h"
 
 static float *random_floats(uint32_t stream, size_t n, double scale)
 {
@@ -275,13 +276,6 @@ static void test_attention_does_not_depend_on_threads_or_on_later_values(void **
     free(two);
 }
 
-static int start_kernels(void **state)
-{
-    (void)state;
-    Err err;
-    return kernels_start(&err) ? 0 : -1;
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -298,5 +292,5 @@ int main(void)
         cmocka_unit_test(test_attention_survives_scores_below_any_sentinel),
         cmocka_unit_test(test_attention_does_not_depend_on_threads_or_on_later_values),
     };
-    return cmocka_run_group_tests(tests, start_kernels, NULL);
+    return cmocka_run_group_tests(tests, engine_setup, NULL);
 }

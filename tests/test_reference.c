@@ -11,8 +11,8 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/str.h"
-#include "models/kernels.h"
 #include "models/session.h"
+#include "tests/engine_setup.h"
 
 static json_t *load_json(const char *path)
 {
@@ -344,13 +344,6 @@ static void test_tinystories_656k_gives_the_published_nll_table(void **state)
     check_table("data/models/TinyStories-656K", rows, COUNT_OF(rows));
 }
 
-static int start_kernels(void **state)
-{
-    (void)state;
-    Err err;
-    return kernels_start(&err) ? 0 : -1;
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -362,5 +355,5 @@ int main(void)
         cmocka_unit_test(test_stories260k_gives_the_published_nll_table),
         cmocka_unit_test(test_tinystories_656k_gives_the_published_nll_table),
     };
-    return cmocka_run_group_tests(tests, start_kernels, NULL);
+    return cmocka_run_group_tests(tests, engine_setup, NULL);
 }

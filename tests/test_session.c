@@ -6,8 +6,8 @@
 
 #include "base/mem.h"
 #include "base/rng.h"
-#include "models/kernels.h"
 #include "models/session.h"
+#include "tests/engine_setup.h"
 #include "tests/llama_twin.h"
 
 enum { VOCAB_SIZE = 83, N_MAX = 700 };
@@ -525,13 +525,6 @@ static void test_memory_grows_with_n_and_not_with_its_square(void **state)
     assert_true(four - two <= 2 * (two - one) + 4096);
 }
 
-static int start_kernels(void **state)
-{
-    (void)state;
-    Err err;
-    return kernels_start(&err) ? 0 : -1;
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -552,5 +545,5 @@ int main(void)
         cmocka_unit_test(test_bad_tokens_are_refused),
         cmocka_unit_test(test_memory_grows_with_n_and_not_with_its_square),
     };
-    return cmocka_run_group_tests(tests, start_kernels, NULL);
+    return cmocka_run_group_tests(tests, engine_setup, NULL);
 }
