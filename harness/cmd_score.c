@@ -119,7 +119,7 @@ int cmd_score(const Command *command, const Options *options, Err *err)
                       "nothing to score: the text has %lld tokens and the first is not predicted",
                       (long long)n);
     ok = ok && session_score(prompt.session, prompt.tokens.ids, n, want, scores, err);
-    int64_t bad = ok ? session_first_nonfinite(scores, want, n - 1) : -1;
+    int64_t bad = ok ? token_scores_nonfinite(scores, want, n - 1) : -1;
     int status = ok ? EXIT_OK : cli_exit_status(err->code);
     if (ok) {
         char setting[ROPE_TEXT_SIZE];

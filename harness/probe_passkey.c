@@ -134,7 +134,7 @@ static bool score_answer(Tally *tally, int64_t trial, const HaystackPrompt *prom
     tokens[n - 1] = tokens[n - 2]; /* any token: only what is likeliest in its place matters */
     memset(want + first, 1, (size_t)prompt->n_answer + 1);
     bool ok = backend_score(tally->backend, tokens, n, want, out, err);
-    int64_t bad = ok ? session_first_nonfinite(out, want, n - 1) : -1;
+    int64_t bad = ok ? token_scores_nonfinite(out, want, n - 1) : -1;
     if (ok) memcpy(scores, out + first, ((size_t)prompt->n_answer + 1) * sizeof *scores);
     *finite = bad < 0;
     if (ok && bad >= 0)

@@ -260,7 +260,7 @@ static bool run_window(Tally *tally, size_t w, bool *finite, Err *err)
     TokenScore *scores = mem_zalloc((size_t)n, sizeof *scores);
     memset(want + n - n_scored - 1, 1, (size_t)n_scored);
     bool ok = backend_score(tally->backend, tokens, n, want, scores, err);
-    int64_t bad = ok ? session_first_nonfinite(scores, want, n - 1) : -1;
+    int64_t bad = ok ? token_scores_nonfinite(scores, want, n - 1) : -1;
     *finite = bad < 0;
     if (ok && *finite)
         add_window(tally, w, n, scores);

@@ -240,7 +240,7 @@ bool session_score(Session *session, const int32_t *tokens, int64_t n, const uin
     return true;
 }
 
-int64_t session_first_nonfinite(const TokenScore *scores, const uint8_t *want, int64_t n_rows)
+int64_t token_scores_nonfinite(const TokenScore *scores, const uint8_t *want, int64_t n_rows)
 {
     for (int64_t row = 0; row < n_rows; row++)
         if (want[row] && !isfinite(scores[row].nll)) return row;

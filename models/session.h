@@ -52,7 +52,7 @@ bool session_score(Session *session, const int32_t *tokens, int64_t n, const uin
                    TokenScore *out, Err *err) MUST_USE;
 
 /* The first wanted row whose score is not finite, or -1. want, scores: n_rows of them. */
-int64_t session_first_nonfinite(const TokenScore *scores, const uint8_t *want, int64_t n_rows);
+int64_t token_scores_nonfinite(const TokenScore *scores, const uint8_t *want, int64_t n_rows);
 
 /* Appends to out the greedy continuation of n tokens by at most n_new; stops after the model's EOS.
  * Nothing it adds stays in the timeline.

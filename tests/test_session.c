@@ -441,7 +441,7 @@ static void test_overflow_is_reported_where_it_starts(void **state)
     Err err;
     memset(all, 1, sizeof all);
     assert_ok(session_score(session, tokens, N, all, got, &err), &err);
-    assert_int_equal(session_first_nonfinite(got, all, N - 1), BAD);
+    assert_int_equal(token_scores_nonfinite(got, all, N - 1), BAD);
     assert_same_scores(got, want, BAD);
     for (int i = BAD; i < N - 1; i++)
         assert_true(isnan(got[i].nll));
