@@ -196,19 +196,20 @@ static int attention_block(Forward *f, int layer, int64_t first, int n, int m)
     float *keys = f->keys + (size_t)layer * layer_floats;
     float *values = f->values + (size_t)layer * layer_floats;
     kernels_rms_norm(f->x, slot[SLOT_ATTN_NORM], f->normed, m, config->d_model, config->rms_eps);
-    kernels_linear(f->normed, slot[SLOT_WQ], f->queries, m, q_width, config->d_model, f->n_threads);
-    kernels_linear(f->normed, slot[SLOT_WK], f->new_keys, m, kv_width, config->d_model,
+    kernels_linear(f->normed, slot[SLOT_WQ], f->queries, (LinearShape){m, q_width, config->d_model},
                    f->n_threads);
-    kernels_linear(f->normed, slot[SLOT_WV], f->new_values, m, kv_width, config->d_model,
-                   f->n_threads);
+    kernels_linear(f->normed, slot[SLOT_WK], f->new_keys,
+                   (LinearShape){m, kv_width, config->d_model}, f->n_threads);
+    kernels_linear(f->normed, slot[SLOT_WV], f->new_values,
+                   (LinearShape){m, kv_width, config->d_model}, f->n_threads);
     rotate_heads(f, f->queries, first, n, config->n_heads);
     rotate_heads(f, f->new_keys, first, n, config->n_kv_heads);
     int bad_key = store_rows(f, f->new_keys, keys, first, n, m);
     int bad_value = store_rows(f, f->new_values, values, first, n, m);
     AttentionShape shape = attention_shape(config, f->n_positions, f->n_threads);
     attention_chunk(&shape, f->queries, keys, values, first, m, f->scratch, f->attended);
-    kernels_linear(f->attended, slot[SLOT_WO], f->normed, m, config->d_model, q_width,
-                   f->n_threads);
+    kernels_linear(f->attended, slot[SLOT_WO], f->normed,
+                   (LinearShape){m, config->d_model, q_width}, f->n_threads);
     kernels_add(f->x, f->normed, (size_t)m * (size_t)config->d_model);
     return bad_key < bad_value ? bad_key : bad_value;
 }
@@ -219,13 +220,13 @@ static void ffn_block(Forward *f, int layer, int m)
     const ModelConfig *config = &f->model->config;
     const float *const *slot = f->model->layers[layer].slot;
     kernels_rms_norm(f->x, slot[SLOT_FFN_NORM], f->normed, m, config->d_model, config->rms_eps);
-    kernels_linear(f->normed, slot[SLOT_W_GATE], f->gate, m, config->d_ff, config->d_model,
-                   f->n_threads);
-    kernels_linear(f->normed, slot[SLOT_W_UP], f->up, m, config->d_ff, config->d_model,
-                   f->n_threads);
+    kernels_linear(f->normed, slot[SLOT_W_GATE], f->gate,
+                   (LinearShape){m, config->d_ff, config->d_model}, f->n_threads);
+    kernels_linear(f->normed, slot[SLOT_W_UP], f->up,
+                   (LinearShape){m, config->d_ff, config->d_model}, f->n_threads);
     kernels_swiglu(f->gate, f->up, (size_t)m * (size_t)config->d_ff);
-    kernels_linear(f->gate, slot[SLOT_W_DOWN], f->normed, m, config->d_model, config->d_ff,
-                   f->n_threads);
+    kernels_linear(f->gate, slot[SLOT_W_DOWN], f->normed,
+                   (LinearShape){m, config->d_model, config->d_ff}, f->n_threads);
     kernels_add(f->x, f->normed, (size_t)m * (size_t)config->d_model);
 }
 
@@ -249,7 +250,7 @@ const float *forward_head(Forward *f, int first_row, int n_rows)
     const ModelConfig *config = &f->model->config;
     const float *x = f->x + (size_t)first_row * (size_t)config->d_model;
     kernels_rms_norm(x, f->model->out_norm, f->normed, n_rows, config->d_model, config->rms_eps);
-    kernels_linear(f->normed, f->model->head, f->logits, n_rows, config->vocab_size,
-                   config->d_model, f->n_threads);
+    kernels_linear(f->normed, f->model->head, f->logits,
+                   (LinearShape){n_rows, config->vocab_size, config->d_model}, f->n_threads);
     return f->logits;
 }

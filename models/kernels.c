@@ -22,10 +22,10 @@
  * out. */
 enum { LINEAR_TILE = 512 };
 
-/* Any CBLAS will do; these are OpenBLAS's own. */
-extern void openblas_set_num_threads(int n) __attribute__((weak));
-extern char *openblas_get_config(void) __attribute__((weak));
-extern char *openblas_get_corename(void) __attribute__((weak));
+/* Any CBLAS will do; these are OpenBLAS's own, and absent elsewhere. */
+#pragma weak openblas_set_num_threads
+#pragma weak openblas_get_config
+#pragma weak openblas_get_corename
 
 const char *kernels_blas_config(void)
 {
@@ -38,8 +38,11 @@ const char *kernels_blas_core(void)
 }
 
 /* A worst case of 10 times the rounding error that a float sum of k products has. */
-static bool product_is_right(int m, int n, int k, Err *err)
+static bool product_is_right(LinearShape shape, Err *err)
 {
+    int m = shape.m;
+    int n = shape.n;
+    int k = shape.k;
     float *x = mem_alloc((size_t)m * (size_t)k, sizeof *x);
     float *w = mem_alloc((size_t)n * (size_t)k, sizeof *w);
     float *y = mem_alloc((size_t)m * (size_t)n, sizeof *y);
@@ -50,7 +53,7 @@ static bool product_is_right(int m, int n, int k, Err *err)
         w[i] = (float)(rng_unit(&rng) - 0.5);
     for (int i = 0; i < m * n; i++)
         y[i] = (float)NAN;
-    kernels_linear(x, w, y, m, n, k, 1);
+    kernels_linear(x, w, y, shape, 1);
     double worst = 0.0;
     for (int i = 0; i < m; i++) {
         for (int j = 0; j < n; j++) {
@@ -74,7 +77,7 @@ static bool product_is_right(int m, int n, int k, Err *err)
 
 bool kernels_start(Err *err)
 {
-    static const int shapes[][3] = {
+    static const LinearShape shapes[] = {
         {128, 96,  64 },
         {128, 513, 48 },
         {64,  40,  172},
@@ -87,19 +90,20 @@ bool kernels_start(Err *err)
     _mm_setcsr(_mm_getcsr() | 0x40U); /* denormals are zero: the macro for it needs SSE3 */
 #endif
     for (size_t i = 0; i < COUNT_OF(shapes); i++)
-        if (!product_is_right(shapes[i][0], shapes[i][1], shapes[i][2], err)) return false;
+        if (!product_is_right(shapes[i], err)) return false;
     return true;
 }
 
-void kernels_linear(const float *x, const float *w, float *y, int m, int n, int k, int n_threads)
+void kernels_linear(const float *x, const float *w, float *y, LinearShape shape, int n_threads)
 {
-    int n_tiles = (n + LINEAR_TILE - 1) / LINEAR_TILE;
+    int n_tiles = (shape.n + LINEAR_TILE - 1) / LINEAR_TILE;
 #pragma omp parallel for num_threads(n_threads) schedule(static) if (n_threads > 1 && n_tiles > 1)
     for (int tile = 0; tile < n_tiles; tile++) {
         int first = tile * LINEAR_TILE;
-        int width = n - first < LINEAR_TILE ? n - first : LINEAR_TILE;
-        cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, m, width, k, 1.0F, x, k,
-                    w + (size_t)first * (size_t)k, k, 0.0F, y + first, n);
+        int width = shape.n - first < LINEAR_TILE ? shape.n - first : LINEAR_TILE;
+        cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, shape.m, width, shape.k, 1.0F, x,
+                    shape.k, w + (size_t)first * (size_t)shape.k, shape.k, 0.0F, y + first,
+                    shape.n);
     }
 }
 

@@ -16,8 +16,15 @@ bool kernels_start(Err *err) MUST_USE;
 const char *kernels_blas_config(void);
 const char *kernels_blas_core(void);
 
-/* y = x wᵀ. x: [m, k], w: [n, k], y: [m, n]. */
-void kernels_linear(const float *x, const float *w, float *y, int m, int n, int k, int n_threads);
+/* Of y = x wᵀ: x is [m, k], w is [n, k], y is [m, n]. */
+typedef struct {
+    int m;
+    int n;
+    int k;
+} LinearShape;
+
+/* y = x wᵀ. */
+void kernels_linear(const float *x, const float *w, float *y, LinearShape shape, int n_threads);
 
 /* y = x / sqrt(mean(x²) + eps) * weight by row. x, y: [m, d]; y may be x. weight: [d].
  * Source: Zhang and Sennrich 2019, arXiv 1910.07467, equation 4. */

@@ -91,6 +91,7 @@ static bool read_value(const char *key, const char *text, RopeValue *value, Err 
 bool rope_spec_set(RopeSpec *spec, const char *key, const char *text, Err *err)
 {
     bool inverse = str_equal(key, "freq-scale") || str_equal(key, "rope-freq-scale");
+    assert(spec->method);
     RopeParam param = ROPE_FACTOR;
     char readable[64];
     params_text(spec->method, readable);

@@ -78,8 +78,8 @@ static void test_linear_equals_a_plain_loop_for_any_tile_count(void **state)
         float *w = random_floats(3, (size_t)n * (size_t)k, 1.0);
         float *y = mem_alloc((size_t)m * (size_t)n, sizeof *y);
         float *y2 = mem_alloc((size_t)m * (size_t)n, sizeof *y2);
-        kernels_linear(x, w, y, m, n, k, 1);
-        kernels_linear(x, w, y2, m, n, k, 2);
+        kernels_linear(x, w, y, (LinearShape){m, n, k}, 1);
+        kernels_linear(x, w, y2, (LinearShape){m, n, k}, 2);
         assert_memory_equal(y, y2, (size_t)m * (size_t)n * sizeof *y);
         for (int i = 0; i < m; i++) {
             for (int j = 0; j < n; j++) {
@@ -160,12 +160,9 @@ static void test_all_finite_sees_each_kind(void **state)
 }
 
 /* Softmax attention by its definition: one query row, all scores, in double. */
-static void brute_force_row(const AttentionShape *s, const float *q, const float *k, const float *v,
-                            int head, int64_t position, double *out)
+static void brute_force_row(const AttentionShape *s, const float *q, const float *keys,
+                            const float *values, int64_t position, double *out)
 {
-    int kv = head / (s->n_heads / s->n_kv_heads);
-    const float *keys = k + (size_t)kv * (size_t)s->kv_stride * (size_t)s->head_dim;
-    const float *values = v + (size_t)kv * (size_t)s->kv_stride * (size_t)s->head_dim;
     double *score = mem_alloc((size_t)position + 1, sizeof *score);
     double top = -INFINITY;
     for (int64_t j = 0; j <= position; j++) {
@@ -209,7 +206,9 @@ static void check_attention(AttentionShape shape, int64_t n, int m, double offse
         for (int row = 0; row < m; row++) {
             for (int head = 0; head < shape.n_heads; head++) {
                 size_t at = (size_t)head * (size_t)shape.head_dim;
-                brute_force_row(&shape, q + (size_t)(first + row) * q_width + at, k, v, head,
+                size_t kv = (size_t)(head / (shape.n_heads / shape.n_kv_heads)) *
+                            (size_t)shape.kv_stride * (size_t)shape.head_dim;
+                brute_force_row(&shape, q + (size_t)(first + row) * q_width + at, k + kv, v + kv,
                                 first + row, want);
                 for (int i = 0; i < shape.head_dim; i++)
                     assert_close((double)got[(size_t)row * q_width + at + (size_t)i], want[i], 0.0,

@@ -356,7 +356,8 @@ static void test_layouts_agree_once_rows_are_permuted(void **state)
         for (int which = 0; which < 2; which++) {
             int n_heads = which ? c->n_kv_heads : c->n_heads;
             const float *from = halves->layers[layer].slot[which ? SLOT_WK : SLOT_WQ];
-            float *to = mem_alloc((size_t)(n_heads * c->head_dim * c->d_model), sizeof *to);
+            float *to =
+                mem_alloc((size_t)n_heads * (size_t)c->head_dim * (size_t)c->d_model, sizeof *to);
             for (int head = 0; head < n_heads; head++)
                 for (int i = 0; i < c->head_dim; i++) {
                     int row = head * c->head_dim + (i % 2 ? c->head_dim / 2 : 0) + i / 2;
