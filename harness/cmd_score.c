@@ -21,7 +21,8 @@ static void decode_one(const Prompt *prompt, int64_t i, Buf *out)
 {
     buf_clear(out);
     if (prompt->model->tokenizer)
-        tokenizer_decode(prompt->model->tokenizer, &prompt->tokens.ids[i], 1, i == 0, false, out);
+        tokenizer_decode(prompt->model->tokenizer, &prompt->tokens.ids[i], 1,
+                         i == prompt->added_bos, false, out);
 }
 
 static void shown_text(const Prompt *prompt, int64_t i, char out[128])

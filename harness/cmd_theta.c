@@ -53,7 +53,8 @@ static void print_heading(const Angles *angles)
     printf("%s:", angles->label);
     if (!isnan(angles->lambda))
         printf(" λ = %.9g, λb = %.9g;", angles->lambda, angles->lambda * angles->spec.theta);
-    if (!isnan(angles->factor)) printf(" factor = %.9g;", angles->factor);
+    if (!isnan(angles->factor))
+        printf(" factor = %.9g (freq_scale %.9g);", angles->factor, 1.0 / angles->factor);
     printf(" d = %d, b = %.9g", angles->spec.n_rot, angles->spec.theta);
     if (angles->n_ctx_orig) printf(", trained length %lld", (long long)angles->n_ctx_orig);
     if (rope_spec_depends_on_n_ctx(&angles->spec))
@@ -77,15 +78,35 @@ static void print_table(const Angles *angles)
     }
 }
 
-static void print_csv(const Angles *angles)
+static void print_tables(const Angles *angles, size_t n)
 {
-    for (int i = 0; i < angles->table.n_pairs; i++) {
-        AnglePair pair = angle_pair(angles, i);
-        printf("\"%s\",%lld,%d,%.17g,%.17g,%.17g,", angles->label, (long long)angles->n_ctx, i,
-               pair.theta, pair.scaled, pair.wavelength);
-        if (!isnan(pair.turns)) printf("%.17g", pair.turns);
-        printf("\n");
+    for (size_t i = 0; i < n; i++) {
+        if (i > 0) printf("\n");
+        print_table(&angles[i]);
     }
+}
+
+/* A field with every digit, empty where there is no number. */
+static void print_field(double value)
+{
+    char text[32] = "";
+    if (isfinite(value)) str_from_double(value, text);
+    printf(",%s", text);
+}
+
+static void print_csv(const Angles *angles, size_t n)
+{
+    printf("setting,n_ctx,pair,theta,theta_scaled,wavelength,turns\n");
+    for (size_t s = 0; s < n; s++)
+        for (int i = 0; i < angles[s].table.n_pairs; i++) {
+            AnglePair pair = angle_pair(&angles[s], i);
+            printf("\"%s\",%lld,%d", angles[s].label, (long long)angles[s].n_ctx, i);
+            print_field(pair.theta);
+            print_field(pair.scaled);
+            print_field(pair.wavelength);
+            print_field(pair.turns);
+            printf("\n");
+        }
 }
 
 static json_t *real_or_null(double value)
@@ -110,27 +131,34 @@ static json_t *angles_json(const Angles *angles)
                      (json_int_t)angles->n_ctx, "pairs", pairs);
 }
 
-static void print_all(const char *format, const Angles *angles, size_t n)
+static void print_json(const Angles *angles, size_t n)
 {
-    if (str_equal(format, "json")) {
-        json_t *list = json_array();
-        for (size_t i = 0; i < n; i++)
-            json_array_append_new(list, angles_json(&angles[i]));
-        json_dumpf(list, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(17));
-        printf("\n");
-        json_decref(list);
-        return;
-    }
-    bool csv = str_equal(format, "csv");
-    if (csv) printf("setting,n_ctx,pair,theta,theta_scaled,wavelength,turns\n");
-    for (size_t i = 0; i < n; i++) {
-        if (csv) {
-            print_csv(&angles[i]);
-        } else {
-            if (i > 0) printf("\n");
-            print_table(&angles[i]);
-        }
-    }
+    json_t *list = json_array();
+    for (size_t i = 0; i < n; i++)
+        json_array_append_new(list, angles_json(&angles[i]));
+    json_dumpf(list, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(17));
+    printf("\n");
+    json_decref(list);
+}
+
+typedef struct {
+    const char *name;
+    void (*print)(const Angles *angles, size_t n);
+} AngleFormat;
+
+static const AngleFormat formats[] = {
+    {"table", print_tables},
+    {"csv",   print_csv   },
+    {"json",  print_json  },
+};
+
+static const AngleFormat *find_format(const Options *options, Err *err)
+{
+    const char *name = options->format ? options->format : options->json ? "json" : "table";
+    for (size_t i = 0; i < COUNT_OF(formats); i++)
+        if (str_equal(formats[i].name, name)) return &formats[i];
+    err_set(err, ERR_USAGE, "--format: \"%s\": allowed are: table csv json", name);
+    return NULL;
 }
 
 /* The rotation to start from: a model's, or one of --base and --dim alone. */
@@ -188,19 +216,11 @@ static bool collect(const Options *options, const SettingList *settings, bool le
 int cmd_theta(const Command *command, const Options *options, Err *err)
 {
     (void)command;
-    static const char *const formats[] = {"table", "csv", "json"};
-    const char *format = options->json ? "json" : options->format ? options->format : "table";
-    bool known = false;
-    for (size_t i = 0; i < COUNT_OF(formats); i++)
-        known = known || str_equal(format, formats[i]);
-    if (!known) {
-        err_set(err, ERR_USAGE, "theta has no format \"%s\"; there are table, csv and json",
-                format);
-        return EXIT_USAGE;
-    }
     RopeSpec own = {0};
     SettingList settings = {0};
-    if (!read_own(options, &own, err) || !settings_make(options, &own, "none", 0, &settings, err))
+    const AngleFormat *format = find_format(options, err);
+    if (!format || !read_own(options, &own, err) ||
+        !settings_make(options, &own, SETTING_METHOD_MODEL, 0, &settings, err))
         return cli_exit_status(err->code);
     size_t n_lengths = options->n_ctx.n ? options->n_ctx.n : 1;
     Angles *angles = calloc(settings.n * n_lengths, sizeof *angles);
@@ -208,7 +228,7 @@ int cmd_theta(const Command *command, const Options *options, Err *err)
     bool ok = angles || err_set(err, ERR_NOMEM, "out of memory for %zu settings", settings.n);
     ok = ok && collect(options, &settings, own.n_ctx_orig > 0 || options->n_ctx_orig > 0, angles,
                        &n, err);
-    if (ok) print_all(format, angles, n);
+    if (ok) format->print(angles, n);
     free(angles);
     setting_list_free(&settings);
     return ok ? EXIT_OK : cli_exit_status(err->code);
