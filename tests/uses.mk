@@ -33,3 +33,4 @@ USES_fuzz_config := models base
 USES_test_version := harness reports datasets models base
 USES_test_gguf_config := models base
 USES_test_progress := harness datasets models reports base
+USES_test_tokenizer := models base
