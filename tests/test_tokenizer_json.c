@@ -1,0 +1,251 @@
+/* Reading of tokenizer.json: spellings that mean the same, BOS rules, and files that must be refused. */
+#include "tests/test_util.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/str.h"
+#include "models/tokenizer.h"
+
+/* A byte-level tokenizer of five letters and two merges; %s stand for merges, further keys, and further keys of the model. */
+#define FILE_FORMAT                                                                           \
+ "{\"added_tokens\":[{\"id\":7,\"content\":\"<s>\",\"special\":true}],"                       \
+ "\"pre_tokenizer\":{\"type\":\"ByteLevel\",\"add_prefix_space\":false,\"use_regex\":false}," \
+ "\"decoder\":{\"type\":\"ByteLevel\"}%s,\"model\":{\"type\":\"BPE\",\"vocab\":"              \
+ "{\"a\":0,\"b\":1,\"c\":2,\"ab\":3,\"abc\":4,\"\\u0120\":5,\"d\":6,\"<s>\":7},\"merges\":%s%s}}"
+
+static Tokenizer *parse(const char *text, const char *config, Err *err)
+{
+    return tokenizer_parse_json(text, strlen(text), config, config ? strlen(config) : 0, "t.json",
+                                err);
+}
+
+static Tokenizer *parse_with(const char *more, const char *merges, const char *more_model,
+                             const char *config, Err *err)
+{
+    char *text = str_format(FILE_FORMAT, more, merges, more_model);
+    Tokenizer *tokenizer = parse(text, config, err);
+    free(text);
+    return tokenizer;
+}
+
+static void assert_encodes(const Tokenizer *tokenizer, const char *text, const int32_t *want,
+                           size_t n)
+{
+    TokenList ids = {0};
+    Err err;
+    assert_ok(tokenizer_encode(tokenizer, text, strlen(text), true, &ids, &err), &err);
+    assert_int_equal(ids.n, n);
+    assert_memory_equal(ids.ids, want, n * sizeof *want);
+    token_list_free(&ids);
+}
+
+static void test_both_spellings_of_merges_give_the_same_ids(void **state)
+{
+    (void)state;
+    static const char *const spellings[] = {"[\"a b\",\"ab c\"]", "[[\"a\",\"b\"],[\"ab\",\"c\"]]"};
+    static const int32_t want[] = {4, 5, 3, 7, 6};
+    for (size_t i = 0; i < COUNT_OF(spellings); i++) {
+        Err err;
+        Tokenizer *tokenizer = parse_with("", spellings[i], "", NULL, &err);
+        assert_ok(tokenizer, &err);
+        assert_encodes(tokenizer, "abc ab<s>d", want, COUNT_OF(want));
+        tokenizer_free(tokenizer);
+    }
+}
+
+static void test_ignore_merges_takes_whole_words_first(void **state)
+{
+    (void)state;
+    static const int32_t merged[] = {3, 2};
+    static const int32_t whole[] = {4};
+    Err err;
+    Tokenizer *with = parse_with("", "[\"a b\"]", ",\"ignore_merges\":true", NULL, &err);
+    assert_ok(with, &err);
+    assert_encodes(with, "abc", whole, 1);
+    Tokenizer *without = parse_with("", "[\"a b\"]", "", NULL, &err);
+    assert_ok(without, &err);
+    assert_encodes(without, "abc", merged, 2);
+    tokenizer_free(with);
+    tokenizer_free(without);
+}
+
+#define TEMPLATE                                                                               \
+ ",\"post_processor\":{\"type\":\"TemplateProcessing\",\"single\":[{\"SpecialToken\":{\"id\":" \
+ "\"<s>\",\"type_id\":0}},{\"Sequence\":{\"id\":\"A\",\"type_id\":0}}],\"pair\":[],"           \
+ "\"special_tokens\":{}}"
+
+/* The class of the tokenizer decides whether the config's key or the template counts; a contradiction is always noted. */
+static void test_bos_follows_the_documented_rule(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *more;
+        const char *config;
+        bool adds_bos;
+        bool is_noted;
+    } cases[] = {
+        {"",       NULL,                                                                           false, false},
+        {TEMPLATE, NULL,                                                                           true,  false},
+        {TEMPLATE,
+         "{\"bos_token\":\"<s>\",\"add_bos_token\":true,\"tokenizer_class\":\"LlamaTokenizer\"}",  true,  false},
+        {TEMPLATE,
+         "{\"bos_token\":\"<s>\",\"add_bos_token\":false,\"tokenizer_class\":\"LlamaTokenizer\"}", false, true },
+        {"",
+         "{\"bos_token\":\"<s>\",\"add_bos_token\":true,\"tokenizer_class\":\"LlamaTokenizer\"}",  true,  true },
+        {TEMPLATE,
+         "{\"bos_token\":\"<s>\",\"add_bos_token\":false,\"tokenizer_class\":\"GPT2Tokenizer\"}",  true,  true },
+        {"",       "{\"bos_token\":\"<s>\",\"model_max_length\":1000000000000000019884624838656}", false,
+         false                                                                                                 },
+    };
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        Err err;
+        Tokenizer *tokenizer =
+            parse_with(cases[i].more, "[\"a b\",\"ab c\"]", "", cases[i].config, &err);
+        assert_ok(tokenizer, &err);
+        if (tokenizer_adds_bos(tokenizer) != cases[i].adds_bos) fail_msg("case %zu: adds_bos", i);
+        if ((*tokenizer_notes(tokenizer) != '\0') != cases[i].is_noted)
+            fail_msg("case %zu: notes \"%s\"", i, tokenizer_notes(tokenizer));
+        tokenizer_free(tokenizer);
+    }
+}
+
+static void test_files_that_would_be_read_half_right_are_refused(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *more, *merges, *more_model;
+        ErrCode code;
+        const char *part;
+    } bad[] = {
+        {"",                                       "[]",        "",                                      ERR_INPUT,       "merges"               },
+        {"",                                       "[\"a\"]",   "",                                      ERR_INPUT,       "one space between"    },
+        {"",                                       "[\"a x\"]", "",                                      ERR_INPUT,       "not in the vocabulary"},
+        {"",                                       "[\"a d\"]", "",                                      ERR_INPUT,       "not in the vocabulary"},
+        {"",                                       "[[\"a\"]]", "",                                      ERR_INPUT,       "pair of strings"      },
+        {"",                                       "7",         "",                                      ERR_INPUT,       "model.merges"         },
+        {"",                                       "[\"a b\"]", ",\"dropout\":0.1",                      ERR_UNSUPPORTED, "dropout"              },
+        {"",                                       "[\"a b\"]", ",\"continuing_subword_prefix\":\"##\"", ERR_UNSUPPORTED,
+         "continuing_subword_prefix"                                                                                                             },
+        {"",                                       "[\"a b\"]", ",\"end_of_word_suffix\":\"</w>\"",      ERR_UNSUPPORTED,
+         "end_of_word_suffix"                                                                                                                    },
+        {"",                                       "[\"a b\"]", ",\"unk_token\":\"<no>\"",               ERR_INPUT,       "unk_token"            },
+        {",\"normalizer\":{\"type\":\"Mystery\"}", "[\"a b\"]", "",                                      ERR_UNSUPPORTED, "Mystery"              },
+        {",\"truncation\":1,\"normalizer\":7",     "[\"a b\"]", "",                                      ERR_INPUT,       "normalizer"           },
+        {",\"decoder\":1",                         "[\"a b\"]", "",                                      ERR_INPUT,       "duplicate"            },
+    };
+    for (size_t i = 0; i < COUNT_OF(bad); i++) {
+        Err err;
+        Tokenizer *tokenizer =
+            parse_with(bad[i].more, bad[i].merges, bad[i].more_model, NULL, &err);
+        assert_err(tokenizer, &err, bad[i].code, bad[i].part);
+        assert_non_null(strstr(err.text, "t.json"));
+    }
+}
+
+static void test_hostile_vocabularies_are_refused(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text;
+        ErrCode code;
+        const char *part;
+    } bad[] = {
+        {"",                                                                          ERR_INPUT,       "not JSON"    },
+        {"[]",                                                                        ERR_INPUT,       "t.json"      },
+        {"{\"model\":7}",                                                             ERR_INPUT,       "model"       },
+        {"{\"model\":{\"type\":\"Unigram\"}}",                                        ERR_UNSUPPORTED, "Unigram"     },
+        {"{\"model\":{\"type\":\"BPE\",\"vocab\":[],\"merges\":[]}}",                 ERR_INPUT,       "vocab"       },
+        {"{\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":-1},\"merges\":[]}}",         ERR_INPUT,       "id -1"       },
+        {"{\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":1.5},\"merges\":[]}}",        ERR_INPUT,
+         "integer"                                                                                                   },
+        {"{\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":9999999999},\"merges\":[]}}", ERR_INPUT,
+         "id 9999999999"                                                                                             },
+        {"{\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":0,\"b\":0},\"merges\":[]}}",  ERR_INPUT,
+         "another token"                                                                                             },
+        {"{\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":0,\"a\":1},\"merges\":[]}}",  ERR_INPUT,
+         "duplicate"                                                                                                 },
+        {"{\"added_tokens\":[{\"id\":4,\"content\":\"b\"},{\"id\":5,\"content\":\"b\"}],\"model\":{\"type\":\"BPE\","
+         "\"vocab\":{\"a\":0},\"merges\":[]}}",                              ERR_INPUT,       "added_tokens"},
+        {"{\"added_tokens\":[{\"id\":-4,\"content\":\"b\"}],\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":0},"
+         "\"merges\":[]}}",                                                  ERR_INPUT,       "added_tokens"},
+    };
+    for (size_t i = 0; i < COUNT_OF(bad); i++) {
+        Err err;
+        assert_err(parse(bad[i].text, NULL, &err), &err, bad[i].code, bad[i].part);
+    }
+}
+
+static void test_spm_vocabularies_are_checked(void **state)
+{
+    (void)state;
+    static const SpmPiece good[] = {
+        {"<unk>", 5, 0, TOKEN_UNKNOWN},
+        {"<s>",   3, 0, TOKEN_CONTROL},
+        {"a",     1, 0, TOKEN_NORMAL }
+    };
+    static const SpmPiece bad_byte[] = {
+        {"<unk>",  5, 0, TOKEN_UNKNOWN},
+        {"<0x-1>", 6, 0, TOKEN_BYTE   }
+    };
+    static const struct {
+        SpmVocab vocab;
+        const char *part;
+    } bad[] = {
+        {{.pieces = good, .n_pieces = 3, .bos_id = 3, .eos_id = -1, .unk_id = 0, .origin = "v"},
+         "BOS id is 3"  },
+        {{.pieces = good, .n_pieces = 3, .bos_id = 1, .eos_id = 900, .unk_id = 0, .origin = "v"},
+         "EOS id is 900"},
+        {{.pieces = good, .n_pieces = 3, .bos_id = 1, .eos_id = -1, .unk_id = 7, .origin = "v"},
+         "id is 7"      },
+        {{.pieces = good, .n_pieces = 0, .bos_id = -1, .eos_id = -1, .unk_id = -1, .origin = "v"},
+         "vocabulary"   },
+        {{.pieces = bad_byte,
+          .n_pieces = 2,
+          .bos_id = -1,
+          .eos_id = -1,
+          .unk_id = 0,
+          .origin = "v"},
+         "<0x-1>"       },
+    };
+    for (size_t i = 0; i < COUNT_OF(bad); i++) {
+        Err err;
+        assert_err(tokenizer_open_spm(&bad[i].vocab, &err), &err, ERR_INPUT, bad[i].part);
+    }
+}
+
+/* llama2.c's file: an int, then score, length and bytes of each token. */
+static void test_llama2c_files_are_checked(void **state)
+{
+    (void)state;
+    static const unsigned char good[] = {1, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 'a'};
+    static const unsigned char huge[] = {1, 0, 0, 0, 0, 0, 0, 0, 255, 255, 255, 127, 'a'};
+    static const unsigned char negative[] = {1, 0, 0, 0, 0, 0, 0, 0, 255, 255, 255, 255, 'a'};
+    Err err;
+    assert_err(tokenizer_open_llama2c(test_file("short.bin", good, 3), 1, &err), &err, ERR_INPUT,
+               "short.bin");
+    assert_err(tokenizer_open_llama2c(test_file("cut.bin", good, 12), 1, &err), &err, ERR_INPUT,
+               "cut.bin");
+    assert_err(tokenizer_open_llama2c(test_file("huge.bin", huge, sizeof huge), 1, &err), &err,
+               ERR_INPUT, "huge.bin");
+    assert_err(
+        tokenizer_open_llama2c(test_file("negative.bin", negative, sizeof negative), 1, &err), &err,
+        ERR_INPUT, "negative.bin");
+    assert_err(tokenizer_open_llama2c(test_file("fewer.bin", good, sizeof good), 2, &err), &err,
+               ERR_INPUT, "fewer.bin");
+    assert_err(tokenizer_open_llama2c("absent.bin", 1, &err), &err, ERR_INPUT, "absent.bin");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_both_spellings_of_merges_give_the_same_ids),
+        cmocka_unit_test(test_ignore_merges_takes_whole_words_first),
+        cmocka_unit_test(test_bos_follows_the_documented_rule),
+        cmocka_unit_test(test_files_that_would_be_read_half_right_are_refused),
+        cmocka_unit_test(test_hostile_vocabularies_are_refused),
+        cmocka_unit_test(test_spm_vocabularies_are_checked),
+        cmocka_unit_test(test_llama2c_files_are_checked),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
