@@ -350,7 +350,7 @@ static bool add_spec_item(void *context, const char *item, Err *err)
     const char *pair = item + n + (item[n] == ':');
     size_t n_key = word_length(pair);
     bool has_pair = item[n] == ':' && n_key > 0 && pair[n_key] == '=';
-    if (n == 0 || (item[n] && !has_pair))
+    if (n == 0 || is_value || (item[n] && !has_pair))
         return err_set(err, ERR_USAGE, "\"%s\" is not NAME or NAME:key=value", item);
     draft->name = str_dup_n(item, n);
     return !has_pair || draft_add_pair(draft, pair, n_key, err);

@@ -37,6 +37,7 @@ const OptionRow option_rows[] = {
      .help = "multiplies the base; auto, auto-each",
      .commands = SETTING},
     {.name = "factor",
+     .aliases = "rope-scale",
      .type = OPTION_NUMBERS,
      .offset = FIELD(factor),
      .low = 1,

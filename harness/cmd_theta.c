@@ -167,6 +167,9 @@ static bool read_own(const Options *options, RopeSpec *own, Err *err)
     if (options->model.n == 0) {
         if (options->dim == 0 || options->theta == 0.0)
             return err_set(err, ERR_USAGE, "give --model PATH, or --base B and --dim D");
+        if (options->dim % 2 != 0)
+            return err_set(err, ERR_USAGE, "--dim %lld: pairs need an even number",
+                           (long long)options->dim);
         *own = (RopeSpec){.method = rope_method_find("none"),
                           .theta = options->theta,
                           .n_rot = (int)options->dim,
