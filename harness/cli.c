@@ -64,7 +64,9 @@ static bool unknown_option(const Command *command, const char *word, const char 
 {
     Buf names = {0};
     const OptionRow *nearest = option_nearest(name, command->bit);
-    if (abbreviated(command, name, &names))
+    const OptionRow *exact = option_find(name, strlen(name));
+    if (exact) nearest = exact;
+    if (!exact && abbreviated(command, name, &names))
         err_set(err, ERR_USAGE, "unknown option %s; names are not abbreviated: write %s", word,
                 buf_text(&names));
     else if (nearest)

@@ -61,15 +61,26 @@ static void clear_text(void *field)
     *(char **)field = NULL;
 }
 
-/* A double-quoted scalar; YAML and JSON escape alike what matters here. */
+/* What a double-quoted scalar may hold as it is: no controls and nothing that YAML takes for a line break or a byte order
+ * mark. */
+static bool is_plain_char(uint32_t c)
+{
+    if (c == '"' || c == '\\' || c == 0x2028 || c == 0x2029 || c == 0xFEFF) return false;
+    return (c >= 0x20 && c < 0x7F) || (c >= 0xA0 && c <= 0xFFFD) || c >= 0x10000;
+}
+
+/* A double-quoted scalar. A byte that is not UTF-8, which YAML cannot hold, becomes the character of its number. */
 static void write_quoted(const char *text, Buf *out)
 {
     buf_putc(out, '"');
-    for (const char *c = text; *c; c++) {
-        if ((unsigned char)*c < 0x20 || *c == 0x7f)
-            buf_printf(out, "\\x%02x", (unsigned)*c);
+    for (size_t n = strlen(text), length; n > 0; text += length, n -= length) {
+        uint32_t c = (unsigned char)*text;
+        int n_bytes = str_utf8_char(text, n, &c);
+        length = n_bytes ? (size_t)n_bytes : 1;
+        if (n_bytes && is_plain_char(c))
+            buf_append(out, text, length);
         else
-            buf_printf(out, "%s%c", *c == '"' || *c == '\\' ? "\\" : "", *c);
+            buf_printf(out, "\\u%04x", (unsigned)c);
     }
     buf_putc(out, '"');
 }

@@ -1,8 +1,10 @@
 #include "harness/load.h"
 
-#include <omp.h>
 #include <stdlib.h>
 #include <string.h>
+#ifdef _OPENMP
+# include <omp.h>
+#endif
 
 #include "base/file.h"
 #include "base/str.h"
@@ -33,9 +35,19 @@ Model *load_model(const Options *options, const char *path, Err *err)
     return NULL;
 }
 
+/* Cores that this process may run on; without OpenMP nothing runs on more than one. */
+static int n_cores(void)
+{
+#ifdef _OPENMP
+    return omp_get_num_procs();
+#else
+    return 1;
+#endif
+}
+
 int load_n_threads(const Options *options)
 {
-    return options->threads > 0 ? (int)options->threads : omp_get_num_procs();
+    return options->threads > 0 ? (int)options->threads : n_cores();
 }
 
 static bool read_ids(const char *text, int vocab_size, TokenList *out, Err *err)

@@ -4,7 +4,8 @@
 
 #include "base/base.h"
 
-/* Catches SIGINT, SIGTERM and SIGHUP, except those that the parent ignores (nohup), and ignores SIGPIPE. */
+/* Catches SIGINT, SIGTERM and SIGHUP, except those that the parent ignores (nohup), and ignores SIGPIPE. A failed assertion ends
+ * the program with EXIT_BUG. */
 void signals_install(void);
 
 /* False once a signal has come. For SessionOptions.keep_going; context is not used. */

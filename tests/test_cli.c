@@ -103,6 +103,7 @@ static void test_unknown_options_name_the_nearest(void **state)
     assert_refused("theta", "--lamda=2", "did you mean --lambda?");
     assert_refused("theta", "--bsae 2", "did you mean --theta?");
     assert_refused("theta", "-ctx 2", "did you mean --n-ctx?");
+    assert_refused("theta", "-lambda 2", "did you mean --lambda?");
     assert_refused("theta", "--xyzzyplugh 2", "`ropewalk theta --help` lists");
 }
 
@@ -235,7 +236,7 @@ static void test_a_written_spec_reads_back_the_same(void **state)
         parse(
             "sweep",
             "--model a\"b --model c\\d --method ntk:lambda=2,none --lambda 1:8:*2,auto --n-ctx 1k,2k "
-            "--theta 0.1 --seed 12345678901 --fresh --corpus Größe",
+            "--theta 0.1 --seed 12345678901 --fresh --corpus Größe\xc2\x87\xe2\x80\xa8\x01",
             &options, &err),
         &err);
     cli_write_spec(sweep, &options, &first);
@@ -245,7 +246,7 @@ static void test_a_written_spec_reads_back_the_same(void **state)
     cli_write_spec(sweep, &options, &second);
     cli_free(&options);
     assert_string_equal(buf_text(&first), buf_text(&second));
-    assert_non_null(strstr(buf_text(&first), "model: [\"a\\\"b\", \"c\\\\d\"]"));
+    assert_non_null(strstr(buf_text(&first), "model: [\"a\\u0022b\", \"c\\u005cd\"]"));
     assert_non_null(strstr(buf_text(&first), "theta: 0.1\n"));
     buf_free(&first);
     buf_free(&second);
