@@ -43,12 +43,11 @@ static void rope_facts(const ModelConfig *config, RopeFacts *facts)
     if (!rope_spec_resolve(&spec, config->n_ctx_train, &unused) ||
         !rope_table_make(&spec, config->n_ctx_train, &table, &unused))
         return;
-    double stretch = table.position == ROPE_POSITION_DIVIDE ? table.divisor : 1.0;
     facts->n_pairs = table.n_pairs;
-    facts->fastest = two_pi / table.inv_freq[0] * stretch;
-    facts->slowest = two_pi / table.inv_freq[table.n_pairs - 1] * stretch;
+    facts->fastest = two_pi / rope_scaled_angle(&table, 0);
+    facts->slowest = two_pi / rope_scaled_angle(&table, table.n_pairs - 1);
     for (int i = 0; i < table.n_pairs; i++)
-        facts->n_turned += two_pi / table.inv_freq[i] * stretch <= (double)config->rope.n_ctx_orig;
+        facts->n_turned += two_pi / rope_scaled_angle(&table, i) <= (double)config->rope.n_ctx_orig;
 }
 
 /* Number and bytes of the tensors of each type. */

@@ -14,15 +14,15 @@ typedef struct {
 
 static void print_row(const char *name, const char *help)
 {
-    printf("  %-12s %s\n", name, help);
+    printf("  %-16s %s\n", name, help);
 }
 
 static void print_method_params(const RopeMethod *method)
 {
-    printf("  %-12s reads: ", "");
+    printf("  %-16s reads: ", "");
     const char *separator = "";
     for (RopeParam param = 0; param < ROPE_N_PARAMS; param++) {
-        if (!(method->params >> param & 1U)) continue;
+        if (!(method->params & ROPE_READS(param))) continue;
         printf("%s%s", separator, rope_param_name(param));
         separator = ", ";
     }
@@ -35,11 +35,11 @@ static void print_methods(bool details)
         print_row(method->name, method->help);
         if (!details) continue;
         print_method_params(method);
-        printf("  %-12s changes: %s\n", "",
+        printf("  %-16s changes: %s\n", "",
                method->class_ == ROPE_CLASS_THETA ? "angles" : "positions");
         if (method->equivalent)
-            printf("  %-12s equals, up to rounding: %s\n", "", method->equivalent);
-        printf("  %-12s source: %s\n", "", method->source);
+            printf("  %-16s equals, up to rounding: %s\n", "", method->equivalent);
+        printf("  %-16s source: %s\n", "", method->source);
     }
     print_row("model", "the scaling in the model's own file");
 }
@@ -47,10 +47,10 @@ static void print_methods(bool details)
 static void print_probe_details(const Probe *probe)
 {
     for (const ProbeParam *param = probe->params; param->key; param++)
-        printf("  %-12s %s=%s  %s%s%s\n", "", param->key, param->default_text, param->help,
+        printf("  %-16s %s=%s  %s%s%s\n", "", param->key, param->default_text, param->help,
                param->choices ? ": " : "", param->choices ? param->choices : "");
     for (const ProbeMetric *metric = probe->metrics; metric->name; metric++)
-        printf("  %-12s metric %s (%s): %s\n", "", metric->name, metric->unit, metric->help);
+        printf("  %-16s metric %s (%s): %s\n", "", metric->name, metric->unit, metric->help);
 }
 
 static void print_probes(bool details)

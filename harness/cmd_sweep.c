@@ -107,6 +107,20 @@ static PlanSums sum_plan(const Plan *plan)
     return sums;
 }
 
+/* Bytes of a timeline of n_ctx tokens under the setting that takes most. */
+static size_t largest_session(const PlanModel *model, int64_t n_ctx)
+{
+    size_t largest = 0;
+    for (size_t s = 0; s < model->n_settings; s++) {
+        RopeTable table;
+        Err unused;
+        if (!rope_table_make(&model->settings[s].spec, n_ctx, &table, &unused)) continue;
+        size_t bytes = session_bytes(&model->config, n_ctx, &table);
+        if (bytes > largest) largest = bytes;
+    }
+    return largest;
+}
+
 /* Bytes of the largest model with its timelines. */
 static double memory_peak(const Plan *plan, int n_jobs)
 {
@@ -115,7 +129,7 @@ static double memory_peak(const Plan *plan, int n_jobs)
         const PlanModel *model = &plan->models[m];
         double bytes =
             (double)model->owned_bytes +
-            (double)n_jobs * (double)session_bytes(&model->config, plan->n_ctx[plan->n_lengths - 1]);
+            (double)n_jobs * (double)largest_session(model, plan->n_ctx[plan->n_lengths - 1]);
         if (bytes > peak) peak = bytes;
     }
     return peak;
@@ -214,7 +228,7 @@ static bool engine_open(void *context, size_t index, int64_t n_ctx_max,
 static size_t engine_bytes(void *context, size_t index, int64_t n_ctx_max)
 {
     EngineSource *source = context;
-    return session_bytes(&source->plan->models[index].config, n_ctx_max);
+    return largest_session(&source->plan->models[index], n_ctx_max);
 }
 
 /* "host, Linux 6.1 x86_64, 2 cores". */

@@ -36,8 +36,7 @@ static AnglePair angle_pair(const Angles *angles, int i)
 {
     const double two_pi = 2.0 * acos(-1.0);
     const RopeTable *table = &angles->table;
-    double stretch = table->position == ROPE_POSITION_DIVIDE ? table->divisor : 1.0;
-    double scaled = table->inv_freq[i] / stretch;
+    double scaled = rope_scaled_angle(table, i);
     double length = angles->n_ctx_orig ? (double)angles->n_ctx_orig : (double)NAN;
     return (AnglePair){
         .theta = pow(angles->spec.theta, -2.0 * i / angles->spec.n_rot),

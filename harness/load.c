@@ -131,8 +131,7 @@ static bool open_session(const Options *options, int64_t n_tokens, Prompt *promp
     if (!rope_table_make(&prompt->spec, prompt->n_ctx, &table, err)) return false;
     prompt->session = session_open(prompt->model, n_tokens, &session, err);
     if (!prompt->session) return false;
-    session_set_rope(prompt->session, &table);
-    return true;
+    return session_set_rope(prompt->session, &table, err);
 }
 
 bool load_prompt(const Options *options, int64_t n_new, bool bos_alone, Prompt *prompt, Err *err)

@@ -2,7 +2,8 @@
  *
  *     ntk, linear  ×  --lambda 1,2  --factor 4   ->   ntk:lambda=1  ntk:lambda=2  linear:factor=4
  *
- * Lambda and alpha say the same thing in two ways, so a method takes the values of one and then those of the other. */
+ * Lambda and alpha say the same thing in two ways, so a method takes the values of one and then
+ * those of the other. */
 #include "harness/settings.h"
 
 #include <stdlib.h>
@@ -19,21 +20,21 @@ typedef struct {
     SettingList *out;
 } Maker;
 
+/* Parameters with an option of their own; the others are written behind the method's name. */
 static const StringList *axis_of(const Options *options, RopeParam param)
 {
+    static const StringList no_axis = {0};
     switch (param) {
     case ROPE_LAMBDA: return &options->lambda;
     case ROPE_FACTOR: return &options->factor;
     case ROPE_ALPHA: return &options->alpha;
-    case ROPE_N_PARAMS: break;
+    default: return &no_axis;
     }
-    assert(!"a parameter without an axis");
-    return NULL;
 }
 
 static bool reads(const RopeMethod *method, RopeParam param)
 {
-    return method->params >> param & 1U;
+    return (method->params & ROPE_READS(param)) != 0;
 }
 
 /* Whether a parameter is fixed already, by itself or by the other one of lambda and alpha. */
@@ -49,28 +50,35 @@ static bool is_set(const RopeSpec *spec, RopeParam param)
 /* A length that a spec needs and nobody stated. */
 static bool check_length_known(const RopeSpec *spec, Err *err)
 {
-    bool any = spec->method->params == 0;
-    for (int i = 0; i < ROPE_N_PARAMS; i++) {
-        any = any || spec->param[i].kind == ROPE_NUMBER;
-        if (spec->param[i].kind == ROPE_AUTO || spec->param[i].kind == ROPE_AUTO_EACH) any = false;
-    }
-    return any ||
+    const RopeMethod *method = spec->method;
+    bool is_needed =
+        method->reads_n_ctx_orig || rope_spec_has(spec, ROPE_LOG_N) ||
+        (method->default_value.kind == ROPE_AUTO && !is_set(spec, method->default_param));
+    for (int i = 0; i < ROPE_N_PARAMS; i++)
+        is_needed =
+            is_needed || spec->param[i].kind == ROPE_AUTO || spec->param[i].kind == ROPE_AUTO_EACH;
+    return !is_needed ||
            err_set(err, ERR_USAGE,
                    "method %s: auto needs the trained length: give --n-ctx-orig, or a number",
-                   spec->method->name);
+                   method->name);
 }
 
-/* Folds the model's own stretch into a resolved spec. Two divisions by a factor are one; nothing else combines into one method. */
+/* Whether a method divides every angle, or every position, by its factor. */
+static bool divides_all(const RopeMethod *method)
+{
+    return str_equal(method->name, "linear") || str_equal(method->name, "pi");
+}
+
+/* Folds the model's own stretch into a resolved spec. Two divisions by a factor are one; nothing
+ * else combines into one method. */
 static bool stack(const RopeSpec *own, RopeSpec *spec, Err *err)
 {
-    const unsigned factor_only = 1U << ROPE_FACTOR;
     RopeValue *value = &spec->param[ROPE_FACTOR];
-    if (spec->method->params == 0) {
+    if (rope_method_is_plain(spec->method)) {
         *spec = *own;
         return true;
     }
-    if (own->method->params != factor_only || spec->method->params != factor_only ||
-        value->kind != ROPE_NUMBER)
+    if (!divides_all(own->method) || !divides_all(spec->method) || value->kind != ROPE_NUMBER)
         return err_set(
             err, ERR_UNSUPPORTED,
             "--on-scaled stack: %s on top of the file's %s is not one method; linear and pi with a number stack; "
@@ -96,8 +104,8 @@ static bool add(const Maker *maker, const RopeSpec *spec, bool is_own, Err *err)
         resolved.n_ctx_orig = 1; /* not read by any table that passed the check */
     }
     if (!rope_spec_resolve(&resolved, target_of(maker), err)) return false;
-    bool stacks = !is_own && maker->own->method->params != 0 && maker->options->on_scaled &&
-                  str_equal(maker->options->on_scaled, "stack");
+    bool stacks = !is_own && !rope_method_is_plain(maker->own->method) &&
+                  maker->options->on_scaled && str_equal(maker->options->on_scaled, "stack");
     if (stacks && !stack(maker->own, &resolved, err)) return false;
     SettingList *out = maker->out;
     out->items = mem_realloc(out->items, out->n + 1, sizeof out->items[0]);
@@ -131,7 +139,7 @@ static bool add_method(const Maker *maker, const char *text, Err *err)
     if (str_equal(text, SETTING_METHOD_MODEL)) return add(maker, maker->own, true, err);
     RopeSpec spec = *maker->own;
     const char *on_scaled = maker->options->on_scaled;
-    if (maker->own->method->params != 0 && (!on_scaled || str_equal(on_scaled, "refuse")))
+    if (!rope_method_is_plain(maker->own->method) && (!on_scaled || str_equal(on_scaled, "refuse")))
         return err_set(
             err, ERR_USAGE,
             "method %s: the model's file is scaled already (%s); choose --on-scaled replace or stack, "

@@ -25,8 +25,10 @@ static bool put_model(Store *store, const PlanModel *model, Err *err)
     if (!store_put_model(store, &row, err)) return false;
     const Corpus *corpus = model->corpus;
     if (!corpus) return true;
-    const CorpusRow corpus_row = {
-        .hash = corpus->hash, .name = corpus->name, .path = corpus->path, .n_bytes = corpus->n_bytes};
+    const CorpusRow corpus_row = {.hash = corpus->hash,
+                                  .name = corpus->name,
+                                  .path = corpus->path,
+                                  .n_bytes = corpus->n_bytes};
     return store_put_corpus(store, &corpus_row, err);
 }
 
@@ -38,11 +40,12 @@ static bool add_pairs(const RopeSpec *spec, int64_t n_ctx, int64_t labelled, Set
     double theta[ROPE_MAX_PAIRS];
     if (!rope_table_make(spec, n_ctx, &table, err)) return false;
     rope_plain_angles(spec->theta, spec->n_rot, theta);
-    for (int i = 0; i < table.n_pairs; i++)
+    for (int i = 0; i < spec->n_rot / 2; i++)
         rows[i] = (SettingPairRow){.n_ctx = labelled,
                                    .pair = i,
                                    .theta_i = theta[i],
-                                   .theta_scaled_i = table.inv_freq[i] / table.divisor};
+                                   .theta_scaled_i =
+                                       i < table.n_pairs ? rope_scaled_angle(&table, i) : 0.0};
     return true;
 }
 

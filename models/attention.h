@@ -3,7 +3,7 @@
 #ifndef MODELS_ATTENTION_H
 #define MODELS_ATTENTION_H
 
-#include "base/base.h"
+#include "models/rope.h"
 
 /* Keys of one tile; a power of two. */
 enum { ATTENTION_TILE = 128 };
@@ -16,15 +16,24 @@ typedef struct {
     int n_threads;
 } AttentionShape;
 
+/* One chunk's input: every variant of the rotation that `rope` names. */
+typedef struct {
+    const RopeTable *rope;
+    const float *queries[ROPE_MAX_QUERY_VARIANTS]; /* [m, n_heads * head_dim] */
+    const float *keys[ROPE_MAX_KEY_VARIANTS];      /* [n_kv_heads, kv_stride, head_dim] */
+    const float *values;                           /* [n_kv_heads, kv_stride, head_dim] */
+    int64_t first;                                 /* position of the first query row */
+    int m;
+} AttentionInput;
+
 /* Floats of scratch that attention_chunk needs for m query rows. */
 size_t attention_scratch_floats(const AttentionShape *shape, int m);
 
-/* Attends from m query rows at positions first … first+m-1 to the keys at positions 0 … its own.
- * queries: [m, n_heads * head_dim], rotated. keys, values: [n_kv_heads, kv_stride, head_dim],
- * rotated keys, readable and finite up to the end of the tile that holds the last query. out: [m,
- * n_heads * head_dim]. A row's bits depend on its position mod m only through its place in the
- * chunk: m and first are multiples of one another in every call of a site. */
-void attention_chunk(const AttentionShape *shape, const float *queries, const float *keys,
-                     const float *values, int64_t first, int m, float *scratch, float *out);
+/* Attends from m query rows at positions first … first+m-1 to the keys at positions 0 … its own,
+ * each pair in the variant that rope_variant_of names. Keys and values must be readable and
+ * finite up to the end of the tile that holds the last query. out: [m, n_heads * head_dim]. m
+ * must be the same in all calls whose bits are to agree. */
+void attention_chunk(const AttentionShape *shape, const AttentionInput *input, float *scratch,
+                     float *out);
 
 #endif

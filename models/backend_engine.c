@@ -13,9 +13,8 @@ static bool engine_set_rope(void *self, const RopeSpec *spec, int64_t n_ctx, Err
 {
     Engine *engine = self;
     RopeTable table;
-    if (!rope_table_make(spec, n_ctx, &table, err)) return false;
-    session_set_rope(engine->session, &table);
-    return true;
+    return rope_table_make(spec, n_ctx, &table, err) &&
+           session_set_rope(engine->session, &table, err);
 }
 
 static bool engine_encode(const void *self, const char *text, size_t n, TokenList *out, Err *err)

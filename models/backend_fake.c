@@ -45,10 +45,10 @@ static bool fake_set_rope(void *self, const RopeSpec *spec, int64_t n_ctx, Err *
     Fake *fake = self;
     RopeTable table;
     if (!rope_table_make(spec, n_ctx, &table, err)) return false;
-    uint64_t hash = mix((uint64_t)table.position);
+    uint64_t hash = mix((uint64_t)table.rule);
     for (int i = 0; i < table.n_pairs; i++)
-        hash = mix_double(hash, table.inv_freq[i]);
-    fake->setting = mix_double(mix_double(hash, table.divisor), table.amplitude);
+        hash = mix_double(hash, table.query[0].inv_freq[i]);
+    fake->setting = mix_double(mix_double(hash, table.query[0].position.divisor), table.amplitude);
     double lambda, factor;
     rope_spec_axes(spec, n_ctx, &lambda, &factor);
     fake->reach = (double)spec->n_ctx_orig * (isnan(lambda) ? factor : lambda);

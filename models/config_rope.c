@@ -68,7 +68,7 @@ bool config_rope_method(const char *type, const RopeMethod **method, Err *err)
 void config_rope_lengths(ModelConfig *config, double factor, int64_t original, Buf *notes)
 {
     int64_t claimed = config->n_ctx_train;
-    bool scaled = config->rope.method->params != 0;
+    bool scaled = !rope_method_is_plain(config->rope.method);
     config->rope.n_ctx_orig = original > 0 && original <= claimed ? original : claimed;
     if (!scaled) return;
     config->rope.param[ROPE_FACTOR] = (RopeValue){ROPE_NUMBER, factor};
@@ -191,7 +191,7 @@ static bool read_scaling(const json_t *root, json_t *dictionary, const char *whe
         return err_set(err, ERR_UNSUPPORTED,
                        "%s.partial_rotary_factor is %g: only whole heads are rotated", where,
                        partial);
-    if (config->rope.method->params && !json_find(dictionary, "factor"))
+    if (!rope_method_is_plain(config->rope.method) && !json_find(dictionary, "factor"))
         return err_set(err, ERR_INPUT, "%s: type \"%s\" needs a factor", where, type);
     config_rope_lengths(config, factor, original, notes);
     return true;

@@ -20,23 +20,26 @@ struct Forward {
     int64_t n_positions;
     int n_threads;
     RopeTable rope;
-    int64_t n_angles; /* positions whose angles are there */
-    float *cos_table; /* [n_positions, n_rot / 2] */
-    float *sin_table;
-    float *keys; /* [n_layers, n_kv_heads, n_positions, head_dim] */
+    int64_t n_angles;                   /* positions whose angles are there */
+    float *keys[ROPE_MAX_KEY_VARIANTS]; /* [n_layers, n_kv_heads, n_positions, head_dim] */
     float *values;
+    float *query_cos[ROPE_MAX_QUERY_VARIANTS]; /* [n_positions, n_pairs]; sin behind it */
+    float *key_cos[ROPE_MAX_KEY_VARIANTS];
+    float *rope_memory; /* of the angles and of keys[1], as the rotation in use needs them */
+    size_t rope_floats;
     /* One chunk: */
-    float *x;        /* [m, d_model] the residual stream */
-    float *normed;   /* [m, d_model] */
-    float *queries;  /* [m, n_heads * head_dim]; then the attention's input to Wo */
-    float *attended; /* [m, n_heads * head_dim] */
-    float *new_keys; /* [m, n_kv_heads * head_dim] */
+    float *x;                                /* [m, d_model] the residual stream */
+    float *normed;                           /* [m, d_model] */
+    float *queries[ROPE_MAX_QUERY_VARIANTS]; /* [m, n_heads * head_dim] */
+    float *attended;                         /* [m, n_heads * head_dim] */
+    float *new_keys;                         /* [m, n_kv_heads * head_dim] */
+    float *turned_keys;                      /* [m, n_kv_heads * head_dim] */
     float *new_values;
     float *gate; /* [m, d_ff] */
     float *up;
     float *logits;  /* [FORWARD_HEAD_ROWS, vocab_size] */
     float *scratch; /* of attention */
-    float *memory;  /* all of the above */
+    float *memory;  /* all of the above but rope_memory */
 };
 
 static AttentionShape attention_shape(const ModelConfig *config, int64_t n_positions, int n_threads)
@@ -52,7 +55,7 @@ static AttentionShape attention_shape(const ModelConfig *config, int64_t n_posit
 
 /* Floats of every buffer, in the order of their pointers. config_check has bounded each factor,
  * so that products of two or three stay far below 2^63. */
-enum { N_BUFFERS = 14 };
+enum { N_BUFFERS = 15 };
 static void buffer_sizes(const ModelConfig *config, int64_t n_positions, int m,
                          size_t floats[N_BUFFERS])
 {
@@ -62,14 +65,15 @@ static void buffer_sizes(const ModelConfig *config, int64_t n_positions, int m,
     size_t kv_width = (size_t)config->n_kv_heads * (size_t)config->head_dim;
     AttentionShape shape = attention_shape(config, n_positions, 1);
     size_t sizes[N_BUFFERS] = {
-        n * (size_t)config->n_rot / 2,
-        n * (size_t)config->n_rot / 2,
         (size_t)config->n_layers * n * kv_width,
         (size_t)config->n_layers * n * kv_width,
         rows * (size_t)config->d_model,
         rows * (size_t)config->d_model,
         rows * q_width,
         rows * q_width,
+        rows * q_width,
+        rows * q_width,
+        rows * kv_width,
         rows * kv_width,
         rows * kv_width,
         rows * (size_t)config->d_ff,
@@ -109,8 +113,9 @@ Forward *forward_open(const Model *model, int64_t n_positions, int max_rows, int
     *f = (Forward){
         .model = model, .n_positions = n_positions, .n_threads = n_threads, .memory = memory};
     float **const buffers[N_BUFFERS] = {
-        &f->cos_table, &f->sin_table, &f->keys,       &f->values, &f->x,  &f->normed, &f->queries,
-        &f->attended,  &f->new_keys,  &f->new_values, &f->gate,   &f->up, &f->logits, &f->scratch};
+        &f->keys[0],    &f->values,     &f->x,        &f->normed,   &f->queries[0],
+        &f->queries[1], &f->queries[2], &f->attended, &f->new_keys, &f->turned_keys,
+        &f->new_values, &f->gate,       &f->up,       &f->logits,   &f->scratch};
     for (int i = 0; i < N_BUFFERS; i++) {
         *buffers[i] = memory;
         memory += floats[i];
@@ -122,20 +127,81 @@ void forward_close(Forward *forward)
 {
     if (!forward) return;
     free(forward->memory);
+    free(forward->rope_memory);
     free(forward);
 }
 
-void forward_set_rope(Forward *forward, const RopeTable *table)
+/* Floats of one variant's cos and sin. */
+static size_t angle_floats(const RopeTable *table, int64_t n_positions)
 {
-    forward->rope = *table;
-    forward->n_angles = 0;
+    return 2 * (size_t)n_positions * (size_t)table->n_pairs;
+}
+
+static size_t cache_floats(const ModelConfig *config, int64_t n_positions)
+{
+    return (size_t)config->n_layers * (size_t)n_positions * (size_t)config->n_kv_heads *
+           (size_t)config->head_dim;
+}
+
+static bool keys_turn_apart(const RopeTable *table)
+{
+    return table->rule != ROPE_RULE_ONE;
+}
+
+static size_t rope_floats(const ModelConfig *config, int64_t n_positions, const RopeTable *table)
+{
+    int n_variants = table->n_query_variants + (keys_turn_apart(table) ? table->n_key_variants : 0);
+    size_t more_keys = table->n_key_variants > 1 ? cache_floats(config, n_positions) : 0;
+    return (size_t)n_variants * angle_floats(table, n_positions) + more_keys;
+}
+
+size_t forward_rope_bytes(const ModelConfig *config, int64_t n_positions, const RopeTable *table)
+{
+    return rope_floats(config, n_positions, table) * sizeof(float);
+}
+
+bool forward_set_rope(Forward *f, const RopeTable *table, Err *err)
+{
+    const ModelConfig *config = &f->model->config;
+    size_t need = rope_floats(config, f->n_positions, table);
+    if (need > f->rope_floats) {
+        float *memory =
+            mem_alloc_large(need, sizeof(float), "angles and keys of the rotation", err);
+        if (!memory) return false;
+        free(f->rope_memory);
+        f->rope_memory = memory;
+        f->rope_floats = need;
+    }
+    float *next = f->rope_memory;
+    for (int i = 0; i < table->n_query_variants; i++, next += angle_floats(table, f->n_positions))
+        f->query_cos[i] = next;
+    for (int i = 0; keys_turn_apart(table) && i < table->n_key_variants;
+         i++, next += angle_floats(table, f->n_positions))
+        f->key_cos[i] = next;
+    if (!keys_turn_apart(table)) f->key_cos[0] = f->query_cos[0];
+    f->keys[1] = table->n_key_variants > 1 ? next : NULL;
+    f->rope = *table;
+    f->n_angles = 0;
+    return true;
+}
+
+/* The sines stand behind the cosines of all positions. */
+static float *sin_of(const Forward *f, float *cos_table)
+{
+    return cos_table + (size_t)f->n_positions * (size_t)f->rope.n_pairs;
 }
 
 static void reach_angles(Forward *f, int64_t n)
 {
     if (n <= f->n_angles) return;
     size_t at = (size_t)f->n_angles * (size_t)f->rope.n_pairs;
-    rope_angles(&f->rope, f->n_angles, n - f->n_angles, f->cos_table + at, f->sin_table + at);
+    int64_t n_new = n - f->n_angles;
+    for (int i = 0; i < f->rope.n_query_variants; i++)
+        rope_angles(&f->rope, &f->rope.query[i], f->n_angles, n_new, f->query_cos[i] + at,
+                    sin_of(f, f->query_cos[i]) + at);
+    for (int i = 0; keys_turn_apart(&f->rope) && i < f->rope.n_key_variants; i++)
+        rope_angles(&f->rope, &f->rope.key[i], f->n_angles, n_new, f->key_cos[i] + at,
+                    sin_of(f, f->key_cos[i]) + at);
     f->n_angles = n;
 }
 
@@ -148,16 +214,34 @@ static void embed(Forward *f, const int32_t *tokens, int n, int m)
     memset(f->x + (size_t)n * d_model, 0, (size_t)(m - n) * d_model * sizeof(float));
 }
 
-/* Rotates every head of n rows in place. x: [n, n_heads * head_dim]. */
-static void rotate_heads(const Forward *f, float *x, int64_t first, int n, int n_heads)
+/* Rotates every head of n rows in place by one variant's angles. x: [n, n_heads * head_dim]. */
+static void rotate_heads(const Forward *f, float *x, float *cos_table, int64_t first, int n,
+                         int n_heads)
 {
     const ModelConfig *config = &f->model->config;
     int n_pairs = f->rope.n_pairs;
+    const float *sin_table = sin_of(f, cos_table);
     for (int row = 0; row < n; row++) {
         size_t angle = (size_t)(first + row) * (size_t)n_pairs;
         for (int head = 0; head < n_heads; head++, x += config->head_dim)
-            rope_rotate(x, f->cos_table + angle, f->sin_table + angle, n_pairs,
-                        config->rope_layout);
+            rope_rotate(x, cos_table + angle, sin_table + angle, n_pairs, config->rope_layout);
+    }
+}
+
+/* Every variant of n rows of queries from the plain ones in queries[0]. */
+static void turn_queries(Forward *f, int64_t first, int n)
+{
+    const ModelConfig *config = &f->model->config;
+    size_t width = (size_t)config->n_heads * (size_t)config->head_dim;
+    for (int row = 0; row < n; row++) {
+        float scale = rope_query_scale(&f->rope, first + row);
+        float *query = f->queries[0] + (size_t)row * width;
+        for (size_t i = 0; scale != 1.0F && i < width; i++)
+            query[i] *= scale;
+    }
+    for (int i = f->rope.n_query_variants - 1; i >= 0; i--) {
+        if (i > 0) memcpy(f->queries[i], f->queries[0], (size_t)n * width * sizeof(float));
+        rotate_heads(f, f->queries[i], f->query_cos[i], first, n, config->n_heads);
     }
 }
 
@@ -185,6 +269,39 @@ static int store_rows(const Forward *f, const float *rows, float *cache, int64_t
     return first_bad;
 }
 
+/* Turns a chunk's keys in every variant and stores them. Returns the first row that was not
+ * finite, or n. */
+static int store_keys(Forward *f, int layer, int64_t first, int n, int m)
+{
+    const ModelConfig *config = &f->model->config;
+    size_t floats = (size_t)m * (size_t)config->n_kv_heads * (size_t)config->head_dim;
+    size_t layer_offset =
+        (size_t)layer * cache_floats(config, f->n_positions) / (size_t)config->n_layers;
+    int first_bad = n;
+    for (int i = 0; i < f->rope.n_key_variants; i++) {
+        memcpy(f->turned_keys, f->new_keys, floats * sizeof(float));
+        rotate_heads(f, f->turned_keys, f->key_cos[i], first, n, config->n_kv_heads);
+        int bad = store_rows(f, f->turned_keys, f->keys[i] + layer_offset, first, n, m);
+        if (bad < first_bad) first_bad = bad;
+    }
+    return first_bad;
+}
+
+static void attend(Forward *f, int layer, int64_t first, int m)
+{
+    const ModelConfig *config = &f->model->config;
+    size_t layer_offset =
+        (size_t)layer * cache_floats(config, f->n_positions) / (size_t)config->n_layers;
+    AttentionShape shape = attention_shape(config, f->n_positions, f->n_threads);
+    AttentionInput input = {
+        .rope = &f->rope, .values = f->values + layer_offset, .first = first, .m = m};
+    for (int i = 0; i < f->rope.n_query_variants; i++)
+        input.queries[i] = f->queries[i];
+    for (int i = 0; i < f->rope.n_key_variants; i++)
+        input.keys[i] = f->keys[i] + layer_offset;
+    attention_chunk(&shape, &input, f->scratch, f->attended);
+}
+
 /* x += Wo attention(…). Returns the first row whose key or value was not finite, or n. */
 static int attention_block(Forward *f, int layer, int64_t first, int n, int m)
 {
@@ -192,24 +309,20 @@ static int attention_block(Forward *f, int layer, int64_t first, int n, int m)
     const float *const *slot = f->model->layers[layer].slot;
     int q_width = config->n_heads * config->head_dim;
     int kv_width = config->n_kv_heads * config->head_dim;
-    size_t layer_floats = (size_t)f->n_positions * (size_t)kv_width;
-    float *keys = f->keys + (size_t)layer * layer_floats;
-    float *values = f->values + (size_t)layer * layer_floats;
+    size_t layer_offset =
+        (size_t)layer * cache_floats(config, f->n_positions) / (size_t)config->n_layers;
     kernels_rms_norm(f->x, slot[SLOT_ATTN_NORM], f->normed, m, config->d_model, config->rms_eps);
-    kernels_linear(f->normed, slot[SLOT_WQ], f->queries, (LinearShape){m, q_width, config->d_model},
-                   f->n_threads);
-    kernels_linear(f->normed, slot[SLOT_WK], f->new_keys,
-                   (LinearShape){m, kv_width, config->d_model}, f->n_threads);
-    kernels_linear(f->normed, slot[SLOT_WV], f->new_values,
-                   (LinearShape){m, kv_width, config->d_model}, f->n_threads);
-    rotate_heads(f, f->queries, first, n, config->n_heads);
-    rotate_heads(f, f->new_keys, first, n, config->n_kv_heads);
-    int bad_key = store_rows(f, f->new_keys, keys, first, n, m);
-    int bad_value = store_rows(f, f->new_values, values, first, n, m);
-    AttentionShape shape = attention_shape(config, f->n_positions, f->n_threads);
-    attention_chunk(&shape, f->queries, keys, values, first, m, f->scratch, f->attended);
-    kernels_linear(f->attended, slot[SLOT_WO], f->normed,
-                   (LinearShape){m, config->d_model, q_width}, f->n_threads);
+    LinearShape to_queries = {m, q_width, config->d_model};
+    LinearShape to_kv = {m, kv_width, config->d_model};
+    LinearShape to_residual = {m, config->d_model, q_width};
+    kernels_linear(f->normed, slot[SLOT_WQ], f->queries[0], to_queries, f->n_threads);
+    kernels_linear(f->normed, slot[SLOT_WK], f->new_keys, to_kv, f->n_threads);
+    kernels_linear(f->normed, slot[SLOT_WV], f->new_values, to_kv, f->n_threads);
+    turn_queries(f, first, n);
+    int bad_key = store_keys(f, layer, first, n, m);
+    int bad_value = store_rows(f, f->new_values, f->values + layer_offset, first, n, m);
+    attend(f, layer, first, m);
+    kernels_linear(f->attended, slot[SLOT_WO], f->normed, to_residual, f->n_threads);
     kernels_add(f->x, f->normed, (size_t)m * (size_t)config->d_model);
     return bad_key < bad_value ? bad_key : bad_value;
 }

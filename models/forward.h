@@ -23,8 +23,12 @@ void forward_close(Forward *forward);
 /* Bytes that forward_open would allocate. */
 size_t forward_bytes(const ModelConfig *config, int64_t n_positions, int max_rows);
 
-/* Uses this rotation for chunks that follow. */
-void forward_set_rope(Forward *forward, const RopeTable *table);
+/* Bytes that forward_set_rope allocates on top: the angles, and a second set of keys where far
+ * keys turn otherwise than near ones. */
+size_t forward_rope_bytes(const ModelConfig *config, int64_t n_positions, const RopeTable *table);
+
+/* Uses this rotation for chunks that follow. Errors: NOMEM. */
+bool forward_set_rope(Forward *forward, const RopeTable *table, Err *err) MUST_USE;
 
 /* Runs n tokens at positions first … first+n-1 through all layers and stores their keys and
  * values. m >= n rows are computed; rows from n on are padding whose keys and values are zero.

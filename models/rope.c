@@ -14,10 +14,37 @@
 
 #include "base/str.h"
 
-static const char *const param_names[ROPE_N_PARAMS] = {
-    [ROPE_FACTOR] = "factor",
-    [ROPE_LAMBDA] = "lambda",
-    [ROPE_ALPHA] = "alpha",
+/* Every parameter: its range, and its value where nobody sets it (NaN: the method says). */
+static const struct {
+    const char *name;
+    double low, high;
+    bool low_is_open; /* low itself is not allowed */
+    bool can_be_auto;
+    double default_value;
+} param_rows[ROPE_N_PARAMS] = {
+    [ROPE_FACTOR] = {"factor",           1, 1e9,  false, true,  1          },
+    [ROPE_LAMBDA] = {"lambda",           0, 1e30, true,  true,  (double)NAN},
+    [ROPE_ALPHA] = {"alpha",            1, 1e9,  false, true,  (double)NAN},
+    [ROPE_BASE] = {"base",             0, 1e30, true,  false, (double)NAN},
+    [ROPE_BETA_FAST] = {"beta_fast",        0, 1e9,  true,  false, 32         },
+    [ROPE_BETA_SLOW] = {"beta_slow",        0, 1e9,  true,  false, 1          },
+    [ROPE_EXT_FACTOR] = {"ext_factor",       0, 1,    false, false, 1          },
+    [ROPE_ATTENTION_FACTOR] = {"attention_factor", 0, 1e3,  true,  false, (double)NAN},
+    [ROPE_ATTN_FACTOR] = {"attn_factor",      0, 1e3,  true,  false, 1          },
+    [ROPE_MSCALE] = {"mscale",           0, 1e3,  false, false, (double)NAN},
+    [ROPE_MSCALE_ALL_DIM] = {"mscale_all_dim",   0, 1e3,  false, false, (double)NAN},
+    [ROPE_TRUNCATE] = {"truncate",         0, 1,    false, false, 1          },
+    [ROPE_LOW_FREQ_FACTOR] = {"low_freq_factor",  0, 1e9,  true,  false, 1          },
+    [ROPE_HIGH_FREQ_FACTOR] = {"high_freq_factor", 0, 1e9,  true,  false, 4          },
+    [ROPE_POWER] = {"power",            0, 100,  false, false, 0.1        },
+    [ROPE_CUT_LENGTH] = {"cut_length",       1, 1e12, false, false, (double)NAN},
+    [ROPE_MIX] = {"mix",              1, 1e9,  false, false, 12         },
+    [ROPE_FRACTION] = {"fraction",         0, 1,    true,  false, (double)NAN},
+    [ROPE_START] = {"start",            0, 1e9,  false, false, 0          },
+    [ROPE_WINDOW] = {"window",           1, 1e9,  false, false, (double)NAN},
+    [ROPE_CHUNK] = {"chunk",            1, 1e9,  false, false, (double)NAN},
+    [ROPE_GROUP] = {"group",            1, 1e9,  false, true,  (double)NAN},
+    [ROPE_LOG_N] = {"log_n",            0, 1,    false, false, 0          },
 };
 
 /* Other tools' spellings. */
@@ -27,6 +54,8 @@ static const struct {
 } param_aliases[] = {
     {"rope-scale", ROPE_FACTOR},
     {"ntk-alpha",  ROPE_ALPHA },
+    {"theta",      ROPE_BASE  },
+    {"rope_theta", ROPE_BASE  },
 };
 
 const RopeMethod *rope_method_find(const char *name)
@@ -36,15 +65,20 @@ const RopeMethod *rope_method_find(const char *name)
     return NULL;
 }
 
+bool rope_method_is_plain(const RopeMethod *method)
+{
+    return method == &rope_methods[0];
+}
+
 const char *rope_param_name(RopeParam param)
 {
-    return param_names[param];
+    return param_rows[param].name;
 }
 
 bool rope_param_find(const char *name, RopeParam *out)
 {
     for (int i = 0; i < ROPE_N_PARAMS; i++) {
-        if (!str_equal(param_names[i], name)) continue;
+        if (!str_equal(param_rows[i].name, name)) continue;
         *out = (RopeParam)i;
         return true;
     }
@@ -58,34 +92,61 @@ bool rope_param_find(const char *name, RopeParam *out)
 
 static bool reads(const RopeMethod *method, RopeParam param)
 {
-    return method->params >> param & 1U;
+    return (method->params & ROPE_READS(param)) != 0;
+}
+
+bool rope_spec_has(const RopeSpec *spec, RopeParam param)
+{
+    return spec->param[param].kind != ROPE_UNSET;
 }
 
 /* "factor" or "lambda, alpha" or "none". */
-static void params_text(const RopeMethod *method, char out[64])
+static const char *params_text(const RopeMethod *method, Buf *out)
 {
-    size_t used = 0;
-    snprintf(out, 64, "none");
     for (int i = 0; i < ROPE_N_PARAMS; i++)
         if (reads(method, (RopeParam)i))
-            used +=
-                (size_t)snprintf(out + used, 64 - used, "%s%s", used ? ", " : "", param_names[i]);
+            buf_printf(out, "%s%s", out->len ? ", " : "", param_rows[i].name);
+    if (out->len == 0) buf_puts(out, "none");
+    return buf_text(out);
 }
 
-static bool read_value(const char *key, const char *text, RopeValue *value, Err *err)
+static bool read_value(RopeParam param, const char *key, const char *text, RopeValue *value,
+                       Err *err)
 {
+    bool can_be_auto = param_rows[param].can_be_auto;
     *value = (RopeValue){0};
-    if (str_equal(text, "auto")) {
+    if (can_be_auto && str_equal(text, "auto")) {
         value->kind = ROPE_AUTO;
-    } else if (str_equal(text, "auto-each")) {
+    } else if (can_be_auto && str_equal(text, "auto-each")) {
         value->kind = ROPE_AUTO_EACH;
     } else {
         value->kind = ROPE_NUMBER;
-        if (!str_to_double(text, &value->number) || !(value->number > 0.0))
-            return err_set(err, ERR_USAGE,
-                           "%s \"%s\": a number above 0, auto or auto-each is allowed", key, text);
+        if (!str_to_double(text, &value->number))
+            return err_set(err, ERR_USAGE, "%s \"%s\": a number%s is allowed", key, text,
+                           can_be_auto ? ", auto or auto-each" : "");
     }
     return true;
+}
+
+static bool check_range(const RopeMethod *method, RopeParam param, double value, Err *err)
+{
+    double low = param_rows[param].low;
+    bool is_open = param_rows[param].low_is_open;
+    if (value <= param_rows[param].high && (is_open ? value > low : value >= low)) return true;
+    return err_set(err, ERR_USAGE, "%s: %s %g is not allowed; it must be %s %g and at most %g",
+                   method->name, param_rows[param].name, value, is_open ? "above" : "at least", low,
+                   param_rows[param].high);
+}
+
+static bool refuse_param(const RopeMethod *method, const char *key, bool is_known, Err *err)
+{
+    Buf readable = {0};
+    err_set(err, ERR_USAGE,
+            is_known ? "method %s does not read %s; it reads: %s"
+                     : "method %s: unknown parameter \"%s\"; it reads: %s",
+            method->name, key, params_text(method, &readable));
+    buf_free(&readable);
+    return false;
 }
 
 bool rope_spec_set(RopeSpec *spec, const char *key, const char *text, Err *err)
@@ -93,19 +154,16 @@ bool rope_spec_set(RopeSpec *spec, const char *key, const char *text, Err *err)
     bool inverse = str_equal(key, "freq-scale") || str_equal(key, "rope-freq-scale");
     assert(spec->method);
     RopeParam param = ROPE_FACTOR;
-    char readable[64];
-    params_text(spec->method, readable);
-    if (!inverse && !rope_param_find(key, &param))
-        return err_set(err, ERR_USAGE, "method %s: unknown parameter \"%s\"; it reads: %s",
-                       spec->method->name, key, readable);
-    if (!reads(spec->method, param))
-        return err_set(err, ERR_USAGE, "method %s does not read %s; it reads: %s",
-                       spec->method->name, key, readable);
+    bool is_known = inverse || rope_param_find(key, &param);
+    if (!is_known || !reads(spec->method, param))
+        return refuse_param(spec->method, key, is_known, err);
     RopeValue value;
-    if (!read_value(key, text, &value, err)) return false;
+    if (!read_value(param, key, text, &value, err)) return false;
     if (inverse && value.kind == ROPE_NUMBER) value.number = 1.0 / value.number;
+    if (value.kind == ROPE_NUMBER && !check_range(spec->method, param, value.number, err))
+        return false;
     spec->param[param] = value;
-    return spec->method->check(spec, err);
+    return true;
 }
 
 static bool unknown_method(const char *name, Err *err)
@@ -144,18 +202,37 @@ double rope_lambda_of(double factor, int n_rot)
     return pow(factor, (double)n_rot / (n_rot - 2));
 }
 
-/* What `auto` means for a parameter at a length: m/m_l, or λ(m); never below 1. */
+/* What `auto` means for a parameter at a length: m/m_l, λ(m), or the smallest group that keeps
+ * the largest relative position within two thirds of m_l. Never below 1.
+ * Source of the group: Jin et al. 2024, arXiv 2401.01325, section 4.4 (a half to two thirds). */
 static double auto_value(const RopeSpec *spec, RopeParam param, int64_t length)
 {
-    double factor = fmax(1.0, (double)length / (double)spec->n_ctx_orig);
-    return param == ROPE_LAMBDA ? rope_lambda_of(factor, spec->n_rot) : factor;
+    double m_l = (double)spec->n_ctx_orig;
+    double factor = fmax(1.0, (double)length / m_l);
+    if (param == ROPE_LAMBDA) return rope_lambda_of(factor, spec->n_rot);
+    if (param != ROPE_GROUP) return factor;
+    double window = rope_spec_value(spec, ROPE_WINDOW, length);
+    return fmax(1.0, ceil(((double)length - window) / (2.0 * m_l / 3.0 - window)));
+}
+
+/* Defaults that are a share of the trained length. */
+static double default_of(const RopeSpec *spec, RopeParam param)
+{
+    double m_l = (double)spec->n_ctx_orig;
+    switch (param) {
+    case ROPE_WINDOW: return fmax(1.0, floor(m_l / (reads(spec->method, ROPE_CHUNK) ? 8.0 : 4.0)));
+    case ROPE_CHUNK: return fmax(1.0, floor(m_l * 3.0 / 4.0));
+    case ROPE_CUT_LENGTH: return m_l;
+    default: return param_rows[param].default_value;
+    }
 }
 
 double rope_spec_value(const RopeSpec *spec, RopeParam param, int64_t n_ctx)
 {
     const RopeValue *value = &spec->param[param];
-    assert(value->kind == ROPE_NUMBER || value->kind == ROPE_AUTO_EACH);
-    return value->kind == ROPE_NUMBER ? value->number : auto_value(spec, param, n_ctx);
+    assert(value->kind != ROPE_AUTO);
+    if (value->kind == ROPE_NUMBER) return value->number;
+    return value->kind == ROPE_UNSET ? default_of(spec, param) : auto_value(spec, param, n_ctx);
 }
 
 static bool check_geometry(const RopeSpec *spec, Err *err)
@@ -172,31 +249,45 @@ static bool check_geometry(const RopeSpec *spec, Err *err)
     return true;
 }
 
-static bool has_any_param(const RopeSpec *spec)
+/* Numbers may come from a file as well as through rope_spec_set. */
+static bool check_params(const RopeSpec *spec, Err *err)
 {
-    for (int i = 0; i < ROPE_N_PARAMS; i++)
-        if (spec->param[i].kind != ROPE_UNSET) return true;
-    return false;
+    for (int i = 0; i < ROPE_N_PARAMS; i++) {
+        const RopeValue *value = &spec->param[i];
+        if (value->kind == ROPE_UNSET) continue;
+        if (!reads(spec->method, (RopeParam)i))
+            return refuse_param(spec->method, param_rows[i].name, true, err);
+        if (value->kind == ROPE_NUMBER &&
+            !check_range(spec->method, (RopeParam)i, value->number, err))
+            return false;
+    }
+    return true;
 }
 
 bool rope_spec_resolve(RopeSpec *spec, int64_t target, Err *err)
 {
+    const RopeMethod *method = spec->method;
     if (!check_geometry(spec, err)) return false;
-    if (spec->param[ROPE_LAMBDA].kind != ROPE_UNSET && spec->param[ROPE_ALPHA].kind != ROPE_UNSET)
+    if (method->training_only)
+        return err_set(err, ERR_UNSUPPORTED,
+                       "%s changes what a model is trained with; it cannot scale a trained one",
+                       method->name);
+    if (rope_spec_has(spec, ROPE_LAMBDA) && rope_spec_has(spec, ROPE_ALPHA))
         return err_set(
             err, ERR_USAGE,
             "method %s: lambda and alpha both set; lambda = alpha^(d/(d-2)), so give one",
-            spec->method->name);
-    if (spec->method->params && !has_any_param(spec))
-        spec->param[spec->method->default_param].kind = ROPE_AUTO;
-    if (!spec->method->check(spec, err)) return false;
+            method->name);
+    RopeValue *first = &spec->param[method->default_param];
+    if (method->params && first->kind == ROPE_UNSET && !rope_spec_has(spec, ROPE_ALPHA))
+        *first = method->default_value;
+    if (!check_params(spec, err) || (method->check && !method->check(spec, err))) return false;
     for (int i = 0; i < ROPE_N_PARAMS; i++) {
         if (spec->param[i].kind != ROPE_AUTO) continue;
         if (target < 1 || target > ROPE_MAX_POSITION)
             return err_set(
                 err, ERR_USAGE,
                 "method %s: %s=auto needs a target length from 1 to 2^40 (--target or --n-ctx)",
-                spec->method->name, param_names[i]);
+                method->name, param_rows[i].name);
         spec->param[i] = (RopeValue){ROPE_NUMBER, auto_value(spec, (RopeParam)i, target)};
     }
     return true;
@@ -206,37 +297,14 @@ bool rope_spec_depends_on_n_ctx(const RopeSpec *spec)
 {
     for (int i = 0; i < ROPE_N_PARAMS; i++)
         if (spec->param[i].kind == ROPE_AUTO_EACH) return true;
-    return false;
-}
-
-void rope_plain_angles(double base, int n_rot, double *inv_freq)
-{
-    for (int i = 0; i < n_rot / 2; i++)
-        inv_freq[i] = pow(base, -2.0 * i / n_rot);
-}
-
-bool rope_table_make(const RopeSpec *spec, int64_t n_ctx, RopeTable *table, Err *err)
-{
-    if (n_ctx < 1 || n_ctx > ROPE_MAX_POSITION)
-        return err_set(err, ERR_USAGE, "context length %lld: 1 to 2^40 is allowed",
-                       (long long)n_ctx);
-    *table = (RopeTable){.n_pairs = spec->n_rot / 2, .divisor = 1.0, .amplitude = 1.0};
-    rope_plain_angles(spec->theta, spec->n_rot, table->inv_freq);
-    spec->method->init(spec, n_ctx, table);
-    return true;
-}
-
-bool rope_table_equal(const RopeTable *a, const RopeTable *b)
-{
-    return a->n_pairs == b->n_pairs && a->position == b->position && a->divisor == b->divisor &&
-           a->amplitude == b->amplitude &&
-           memcmp(a->inv_freq, b->inv_freq, (size_t)a->n_pairs * sizeof a->inv_freq[0]) == 0;
+    return spec->method->depends_on_n_ctx;
 }
 
 void rope_spec_text(const RopeSpec *spec, char out[ROPE_TEXT_SIZE])
 {
-    size_t used = (size_t)snprintf(out, ROPE_TEXT_SIZE, "%s", spec->method->name);
+    Buf text = {0};
     char separator = ':';
+    buf_puts(&text, spec->method->name);
     for (int i = 0; i < ROPE_N_PARAMS; i++) {
         const RopeValue *value = &spec->param[i];
         if (value->kind == ROPE_UNSET) continue;
@@ -245,24 +313,42 @@ void rope_spec_text(const RopeSpec *spec, char out[ROPE_TEXT_SIZE])
         const char *shown = value->kind == ROPE_AUTO        ? "auto"
                             : value->kind == ROPE_AUTO_EACH ? "auto-each"
                                                             : number;
-        used += (size_t)snprintf(out + used, ROPE_TEXT_SIZE - used, "%c%s=%s", separator,
-                                 param_names[i], shown);
+        buf_printf(&text, "%c%s=%s", separator, param_rows[i].name, shown);
         separator = ',';
     }
+    snprintf(out, ROPE_TEXT_SIZE, "%s", buf_text(&text));
+    buf_free(&text);
+}
+
+static void list_key(const char *name, const double *numbers, int n, Buf *out)
+{
+    char number[32];
+    for (int i = 0; i < n; i++) {
+        str_from_double(numbers[i], number);
+        buf_printf(out, "%s%s", i ? "," : name, number);
+    }
+}
+
+static void variant_key(const RopeVariant *variant, int n_pairs, Buf *out)
+{
+    const RopePosition *p = &variant->position;
+    const double numbers[] = {(double)p->modulus, p->divisor, p->whole, p->cap, p->offset};
+    list_key(" position=", numbers, COUNT_OF(numbers), out);
+    list_key(" inv_freq=", variant->inv_freq, n_pairs, out);
 }
 
 static void table_key(const RopeTable *table, Buf *out)
 {
-    char number[32];
-    buf_printf(out, "position=%d", (int)table->position);
-    str_from_double(table->divisor, number);
-    buf_printf(out, " divisor=%s", number);
-    str_from_double(table->amplitude, number);
-    buf_printf(out, " amplitude=%s inv_freq=", number);
-    for (int i = 0; i < table->n_pairs; i++) {
-        str_from_double(table->inv_freq[i], number);
-        buf_printf(out, "%s%s", i ? "," : "", number);
-    }
+    const double numbers[] = {(double)table->rule, (double)table->span, table->amplitude,
+                              table->log_n_length};
+    list_key("rule=", numbers, COUNT_OF(numbers), out);
+    for (int i = 0; i < table->n_query_variants; i++)
+        variant_key(&table->query[i], table->n_pairs, out);
+    for (int i = 0; table->rule != ROPE_RULE_ONE && i < table->n_key_variants; i++)
+        variant_key(&table->key[i], table->n_pairs, out);
+    if (table->n_start == 0) return;
+    buf_printf(out, " n_start=%lld", (long long)table->n_start);
+    list_key(" start_inv_freq=", table->start_inv_freq, table->n_pairs, out);
 }
 
 /* A table that is the same at every length is its own key. One that depends on the length is
@@ -284,54 +370,19 @@ void rope_spec_key(const RopeSpec *spec, Buf *out)
     str_from_double(spec->theta, theta);
     buf_printf(out, "%s theta=%s n_rot=%d n_ctx_orig=%lld", text, theta, spec->n_rot,
                (long long)spec->n_ctx_orig);
+    list_key(" short=", spec->short_factors.factor, spec->short_factors.n, out);
+    list_key(" long=", spec->long_factors.factor, spec->long_factors.n, out);
 }
 
 void rope_spec_axes(const RopeSpec *spec, int64_t n_ctx, double *lambda, double *factor)
 {
-    bool plain = spec->method->params == 0;
+    bool plain = rope_method_is_plain(spec->method);
     *lambda = plain ? 1.0 : (double)NAN;
     *factor = plain ? 1.0 : (double)NAN;
-    if (spec->param[ROPE_LAMBDA].kind != ROPE_UNSET)
-        *lambda = rope_spec_value(spec, ROPE_LAMBDA, n_ctx);
-    if (spec->param[ROPE_ALPHA].kind != ROPE_UNSET)
+    if (rope_spec_has(spec, ROPE_LAMBDA)) *lambda = rope_spec_value(spec, ROPE_LAMBDA, n_ctx);
+    if (rope_spec_has(spec, ROPE_BASE))
+        *lambda = rope_spec_value(spec, ROPE_BASE, n_ctx) / spec->theta;
+    if (rope_spec_has(spec, ROPE_ALPHA))
         *lambda = rope_lambda_of(rope_spec_value(spec, ROPE_ALPHA, n_ctx), spec->n_rot);
-    if (spec->param[ROPE_FACTOR].kind != ROPE_UNSET)
-        *factor = rope_spec_value(spec, ROPE_FACTOR, n_ctx);
-}
-
-static double mapped_position(const RopeTable *table, int64_t position)
-{
-    switch (table->position) {
-    case ROPE_POSITION_IDENTITY: return (double)position;
-    case ROPE_POSITION_DIVIDE: return (double)position / table->divisor;
-    }
-    assert(!"a position map without a case");
-    return 0.0;
-}
-
-void rope_angles(const RopeTable *table, int64_t first, int64_t n, float *cos_out, float *sin_out)
-{
-    assert(first >= 0 && first + n <= ROPE_MAX_POSITION);
-    for (int64_t row = 0; row < n; row++) {
-        double position = mapped_position(table, first + row);
-        for (int i = 0; i < table->n_pairs; i++) {
-            double angle = position * table->inv_freq[i];
-            *cos_out++ = (float)(table->amplitude * cos(angle));
-            *sin_out++ = (float)(table->amplitude * sin(angle));
-        }
-    }
-}
-
-void rope_rotate(float *x, const float *cos_row, const float *sin_row, int n_pairs,
-                 RopeLayout layout)
-{
-    int step = layout == ROPE_INTERLEAVED ? 2 : 1;
-    int partner = layout == ROPE_INTERLEAVED ? 1 : n_pairs;
-    for (int i = 0; i < n_pairs; i++) {
-        float *a = x + (ptrdiff_t)i * step;
-        float *b = a + partner;
-        float rotated = *a * cos_row[i] - *b * sin_row[i];
-        *b = *a * sin_row[i] + *b * cos_row[i];
-        *a = rotated;
-    }
+    if (rope_spec_has(spec, ROPE_FACTOR)) *factor = rope_spec_value(spec, ROPE_FACTOR, n_ctx);
 }

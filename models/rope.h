@@ -28,8 +28,33 @@ typedef enum {
     ROPE_CLASS_POSITION, /* Engineer A: a changed Ro' with the original θ */
 } RopeClass;
 
-/* Every parameter that some method reads. */
-typedef enum { ROPE_FACTOR, ROPE_LAMBDA, ROPE_ALPHA, ROPE_N_PARAMS } RopeParam;
+/* Every parameter that some method reads. A row of param_rows in rope.c each. */
+typedef enum {
+    ROPE_FACTOR,           /* s = m/m_l */
+    ROPE_LAMBDA,           /* multiplies the base */
+    ROPE_ALPHA,            /* λ = alpha^(d/(d-2)) */
+    ROPE_BASE,             /* b' itself */
+    ROPE_BETA_FAST,        /* turns within m_l above which a pair is left alone */
+    ROPE_BETA_SLOW,        /* turns within m_l below which a pair is interpolated fully */
+    ROPE_EXT_FACTOR,       /* how much of the ramp's extrapolation is used, 0 … 1 */
+    ROPE_ATTENTION_FACTOR, /* the amplitude itself */
+    ROPE_ATTN_FACTOR,      /* a multiplier on top of the amplitude */
+    ROPE_MSCALE,
+    ROPE_MSCALE_ALL_DIM,
+    ROPE_TRUNCATE, /* 1: YaRN's corners are rounded to whole pairs, 0: they are not */
+    ROPE_LOW_FREQ_FACTOR,
+    ROPE_HIGH_FREQ_FACTOR,
+    ROPE_POWER,
+    ROPE_CUT_LENGTH,
+    ROPE_MIX,
+    ROPE_FRACTION, /* share of the rotary width that still turns */
+    ROPE_START,    /* first positions that keep the plain angles */
+    ROPE_WINDOW,   /* distance up to which relative positions are exact */
+    ROPE_CHUNK,    /* largest relative position of dual chunk attention */
+    ROPE_GROUP,    /* positions that share one beyond it */
+    ROPE_LOG_N,    /* 1: queries are scaled by max(1, ln(p + 1) / ln m_l) */
+    ROPE_N_PARAMS
+} RopeParam;
 
 typedef enum {
     ROPE_UNSET,     /* the method's default */
@@ -45,6 +70,12 @@ typedef struct {
 
 typedef struct RopeMethod RopeMethod;
 
+/* Per-pair divisors of LongRoPE: n of them, 0 when there are none. */
+typedef struct {
+    int n;
+    double factor[ROPE_MAX_PAIRS];
+} RopeFactors;
+
 /* A method with every parameter, for one model: a plain value. */
 typedef struct {
     const RopeMethod *method;
@@ -52,50 +83,92 @@ typedef struct {
     int n_rot;          /* d, even, 2 … 2 * ROPE_MAX_PAIRS */
     int64_t n_ctx_orig; /* m_l */
     RopeValue param[ROPE_N_PARAMS];
+    RopeFactors short_factors;
+    RopeFactors long_factors;
 } RopeSpec;
 
-/* How a position enters the angle. */
-typedef enum {
-    ROPE_POSITION_IDENTITY,
-    ROPE_POSITION_DIVIDE, /* p / divisor */
-} RopePositionKind;
+/* How a position p enters the angle: min((p mod modulus) / divisor, cap) + offset, where a
+ * quotient is rounded down when whole. {0, 1, false, INFINITY, 0} is the identity. */
+typedef struct {
+    int64_t modulus; /* 0: none */
+    double divisor;
+    bool whole;
+    double cap;
+    double offset;
+} RopePosition;
 
-/* What a method makes of a spec for one length: the angle of pair i at position p is position(p)
- * * inv_freq[i], and cos and sin are multiplied by amplitude. */
+/* How vectors are turned: the angle of pair i at position p is position(p) * inv_freq[i]. */
+typedef struct {
+    RopePosition position;
+    double inv_freq[ROPE_MAX_PAIRS];
+} RopeVariant;
+
+enum { ROPE_MAX_QUERY_VARIANTS = 3, ROPE_MAX_KEY_VARIANTS = 2 };
+
+/* Which variants a query at p and a key at j <= p meet in. */
+typedef enum {
+    ROPE_RULE_ONE,    /* always query 0 and key 0 */
+    ROPE_RULE_WINDOW, /* p - j < span: query 0 and key 0; else query 1 and key 1 */
+    ROPE_RULE_CHUNK, /* chunks of span positions: same chunk query 0, next chunk query 1, further query 2; key 0 */
+} RopeRule;
+
+/* What a method makes of a spec for one length. Most methods fill query[0] and say that keys turn
+ * alike. */
 typedef struct {
     int n_pairs;
-    double inv_freq[ROPE_MAX_PAIRS];
-    RopePositionKind position;
-    double divisor;
-    double amplitude;
+    int n_query_variants;
+    int n_key_variants; /* 1 with the rule ONE: keys use query[0] */
+    RopeVariant query[ROPE_MAX_QUERY_VARIANTS];
+    RopeVariant key[ROPE_MAX_KEY_VARIANTS];
+    RopeRule rule;
+    int64_t span;
+    double amplitude; /* multiplies cos and sin of queries and keys */
+    int64_t n_start;  /* positions below it turn by start_inv_freq */
+    double start_inv_freq[ROPE_MAX_PAIRS];
+    double log_n_length; /* L of the query scale max(1, ln(p + 1) / ln L); 0: none */
 } RopeTable;
+
+/* Bit of a parameter in RopeMethod.params. */
+#define ROPE_READS(param) (UINT32_C(1) << (param))
 
 /* One way to scale: a row of the table in rope_methods.c. */
 struct RopeMethod {
     const char *name;
     const char *help; /* one line */
     RopeClass class_;
-    const char *equivalent;  /* name of the method that this one equals up to rounding, or NULL */
-    unsigned params;         /* bit (1 << RopeParam) for each parameter that it reads */
-    RopeParam default_param; /* the one that is `auto` when the user sets none */
-    const char *source;      /* paper and equation */
-    /* Whether a resolved spec's parameters are legal. Errors: USAGE. */
+    const char *equivalent; /* name of the method that this one equals up to rounding, or NULL */
+    uint32_t params;        /* ROPE_READS of each parameter that it reads */
+    RopeParam
+        default_param; /* where params is not 0: the one that takes default_value when unset */
+    RopeValue default_value;
+    bool depends_on_n_ctx; /* whatever the parameters are */
+    bool reads_n_ctx_orig; /* the trained length enters the table, whatever the parameters are */
+    bool training_only;    /* known, listed, and refused: a model must be trained with it */
+    const char *source;    /* paper and equation */
+    /* Conditions between the parameters of a resolved spec; NULL: none. Errors: USAGE, INPUT. */
     bool (*check)(const RopeSpec *spec, Err *err);
-    /* Fills table, which holds the plain angles and no changes, for a resolved and checked spec. */
+    /* Changes a table that holds the plain angles, for a resolved and checked spec. */
     void (*init)(const RopeSpec *spec, int64_t n_ctx, RopeTable *table);
 };
 
 /* Writes θ_i = base^(-2i/d) for d/2 pairs. */
 void rope_plain_angles(double base, int n_rot, double *inv_freq);
 
-/* The number that a parameter of a resolved spec has at n_ctx (auto-each is worked out). */
+/* The number that a parameter of a resolved spec has at n_ctx: as given, worked out (auto-each),
+ * or its default. */
 double rope_spec_value(const RopeSpec *spec, RopeParam param, int64_t n_ctx);
+
+/* Whether the user (or a file) gave the parameter. */
+bool rope_spec_has(const RopeSpec *spec, RopeParam param);
 
 /* All methods. Ends with a row whose name is NULL; the first is "none". */
 extern const RopeMethod rope_methods[];
 
 /* The row of a name, or NULL. */
 const RopeMethod *rope_method_find(const char *name);
+
+/* Whether a method is "none". */
+bool rope_method_is_plain(const RopeMethod *method);
 
 /* "factor", "lambda", "alpha". */
 const char *rope_param_name(RopeParam param);
@@ -144,12 +217,23 @@ double rope_lambda_of(double factor, int n_rot);
  * "none"): columns of the results. */
 void rope_spec_axes(const RopeSpec *spec, int64_t n_ctx, double *lambda, double *factor);
 
-/* cos and sin of n positions from first on, as float: [n, n_pairs] each. Angles, products and
- * range reduction are double. first + n must not exceed ROPE_MAX_POSITION. */
-void rope_angles(const RopeTable *table, int64_t first, int64_t n, float *cos_out, float *sin_out);
+/* cos and sin of n positions from first on under one variant, as float: [n, n_pairs] each.
+ * Angles, products and range reduction are double. first + n must not exceed ROPE_MAX_POSITION. */
+void rope_angles(const RopeTable *table, const RopeVariant *variant, int64_t first, int64_t n,
+                 float *cos_out, float *sin_out);
 
-/* Rotates one head in place by one row of angles; elements from n_rot on are left alone. x:
- * [head_dim] float. */
+/* θ'_i as near keys see it: the angle that pair i turns by from one position to the next. */
+double rope_scaled_angle(const RopeTable *table, int pair);
+
+/* The variant in which a query at p meets a key at j <= p: query[i] with key[min(i,
+ * n_key_variants - 1)]. */
+int rope_variant_of(const RopeTable *table, int64_t p, int64_t j);
+
+/* What queries at position p are multiplied with (log-n); 1 for most tables. */
+float rope_query_scale(const RopeTable *table, int64_t p);
+
+/* Rotates one head in place by one row of angles; other elements are left alone. x: [head_dim]
+ * float. */
 void rope_rotate(float *x, const float *cos_row, const float *sin_row, int n_pairs,
                  RopeLayout layout);
 

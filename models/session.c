@@ -56,9 +56,10 @@ static size_t timeline_bytes(int64_t n_ctx_max)
     return (size_t)n_ctx_max * (sizeof(int32_t) + sizeof(TokenScore) + sizeof(uint8_t));
 }
 
-size_t session_bytes(const ModelConfig *config, int64_t n_ctx_max)
+size_t session_bytes(const ModelConfig *config, int64_t n_ctx_max, const RopeTable *table)
 {
-    return forward_bytes(config, padded(n_ctx_max), SESSION_CHUNK) + timeline_bytes(n_ctx_max);
+    return forward_bytes(config, padded(n_ctx_max), SESSION_CHUNK) +
+           forward_rope_bytes(config, padded(n_ctx_max), table) + timeline_bytes(n_ctx_max);
 }
 
 static int count_ids(const Model *model)
@@ -115,13 +116,13 @@ static void truncate_to(Session *s, int64_t n)
     memset(s->scored + first_unscored, 0, (size_t)(s->n_ctx_max - first_unscored));
 }
 
-void session_set_rope(Session *session, const RopeTable *table)
+bool session_set_rope(Session *session, const RopeTable *table, Err *err)
 {
-    if (session->has_rope && rope_table_equal(table, &session->rope)) return;
-    session->rope = *table;
-    session->has_rope = true;
-    forward_set_rope(session->forward, table);
+    if (session->has_rope && rope_table_equal(table, &session->rope)) return true;
     truncate_to(session, 0);
+    session->has_rope = forward_set_rope(session->forward, table, err);
+    if (session->has_rope) session->rope = *table;
+    return session->has_rope;
 }
 
 static bool check_tokens(const Session *s, const int32_t *tokens, int64_t n, Err *err)

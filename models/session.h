@@ -38,12 +38,12 @@ Session *session_open(const Model *model, int64_t n_ctx_max, const SessionOption
                       Err *err) MUST_USE;
 void session_close(Session *session);
 
-/* Bytes that session_open would allocate. */
-size_t session_bytes(const ModelConfig *config, int64_t n_ctx_max);
+/* Bytes that session_open and session_set_rope would allocate. */
+size_t session_bytes(const ModelConfig *config, int64_t n_ctx_max, const RopeTable *table);
 
 /* Sets the rotation for what follows. Forgets the timeline unless the table is equal to the one
- * in use. */
-void session_set_rope(Session *session, const RopeTable *table);
+ * in use. Errors: NOMEM (the session then has no rotation). */
+bool session_set_rope(Session *session, const RopeTable *table, Err *err) MUST_USE;
 
 /* Scores tokens[i + 1] given tokens[0 … i] for every i < n-1 with want[i] non-zero; out[i] of
  * other rows is left alone. want: n-1 bytes, out: n-1 entries.

@@ -224,9 +224,9 @@ static bool read_scaling(const Gguf *gguf, ModelConfig *config, Buf *notes, Err 
         return err_prefix(err, "%s", key);
     if (!gguf_get_double(gguf, key_of(config, "rope.scaling.factor", key), &factor, err))
         return false;
-    if (config->rope.method->params && factor == 0)
+    if (!rope_method_is_plain(config->rope.method) && factor == 0)
         return err_set(err, ERR_INPUT, "%s is missing though the type is linear", key);
-    if (!config->rope.method->params && factor != 0 && factor != 1)
+    if (rope_method_is_plain(config->rope.method) && factor != 0 && factor != 1)
         return err_set(err, ERR_INPUT, "%s is %g though the type is none", key, factor);
     key_of(config, "rope.scaling.original_context_length", key);
     if (!gguf_get_i64(gguf, key, 0, ROPE_MAX_POSITION, &original, err)) return false;

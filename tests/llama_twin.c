@@ -29,29 +29,36 @@ static void normalise(const double *x, const float *weight, double *y, int d, do
         y[i] = x[i] / sqrt(mean + eps) * (double)weight[i];
 }
 
-static void turn(double *head, const double *theta, int n_rot, int position, RopeLayout layout)
+/* The product of a query at p and a key at j: each pair is a complex number, and the query's
+ * turns by the relative position. */
+static double product(const ModelConfig *c, const TwinRope *rope, const double *q, const double *k,
+                      int p, int j)
 {
-    for (int i = 0; i < n_rot / 2; i++) {
-        int a = layout == ROPE_HALVES ? i : 2 * i;
-        int b = layout == ROPE_HALVES ? i + n_rot / 2 : 2 * i + 1;
-        double re = head[a];
-        double im = head[b];
-        head[a] = re * cos(position * theta[i]) - im * sin(position * theta[i]);
-        head[b] = im * cos(position * theta[i]) + re * sin(position * theta[i]);
+    double r = rope->relative ? rope->relative(p, j) : p - j;
+    double amplitude = rope->amplitude != 0.0 ? rope->amplitude : 1.0;
+    double sum = 0.0;
+    for (int i = 0; i < c->n_rot / 2; i++) {
+        int a = c->rope_layout == ROPE_HALVES ? i : 2 * i;
+        int b = c->rope_layout == ROPE_HALVES ? i + c->n_rot / 2 : 2 * i + 1;
+        double re = q[a] * cos(r * rope->theta[i]) - q[b] * sin(r * rope->theta[i]);
+        double im = q[b] * cos(r * rope->theta[i]) + q[a] * sin(r * rope->theta[i]);
+        sum += amplitude * amplitude * (re * k[a] + im * k[b]);
     }
+    for (int i = c->n_rot; i < c->head_dim; i++)
+        sum += q[i] * k[i];
+    return sum * (rope->query_scale ? rope->query_scale(p) : 1.0) / sqrt(c->head_dim);
 }
 
 /* Attention output of one head at one position. k, v: [n, kv_width]. */
-static void attend(const ModelConfig *c, const double *q, const double *k, const double *v,
-                   int position, double *out)
+static void attend(const ModelConfig *c, const TwinRope *rope, const double *q, const double *k,
+                   const double *v, int position, double *out)
 {
     int kv_width = c->n_kv_heads * c->head_dim;
     double *weight = zeros((size_t)position + 1);
     double total = 0.0;
     double top = -1e300;
     for (int j = 0; j <= position; j++) {
-        for (int i = 0; i < c->head_dim; i++)
-            weight[j] += q[i] * k[(size_t)j * (size_t)kv_width + (size_t)i] / sqrt(c->head_dim);
+        weight[j] = product(c, rope, q, k + (size_t)j * (size_t)kv_width, position, j);
         if (weight[j] > top) top = weight[j];
     }
     for (int j = 0; j <= position; j++)
@@ -64,7 +71,7 @@ static void attend(const ModelConfig *c, const double *q, const double *k, const
     free(weight);
 }
 
-static void layer_forward(const Model *model, int layer, const double *theta, double *x, int n)
+static void layer_forward(const Model *model, int layer, const TwinRope *rope, double *x, int n)
 {
     const ModelConfig *c = &model->config;
     const float *const *w = model->layers[layer].slot;
@@ -82,18 +89,12 @@ static void layer_forward(const Model *model, int layer, const double *theta, do
         multiply(h, w[SLOT_WQ], q + (size_t)t * (size_t)q_width, q_width, c->d_model);
         multiply(h, w[SLOT_WK], k + (size_t)t * (size_t)kv_width, kv_width, c->d_model);
         multiply(h, w[SLOT_WV], v + (size_t)t * (size_t)kv_width, kv_width, c->d_model);
-        for (int head = 0; head < c->n_heads; head++)
-            turn(q + (size_t)t * (size_t)q_width + (size_t)(head * c->head_dim), theta, c->n_rot, t,
-                 c->rope_layout);
-        for (int head = 0; head < c->n_kv_heads; head++)
-            turn(k + (size_t)t * (size_t)kv_width + (size_t)(head * c->head_dim), theta, c->n_rot,
-                 t, c->rope_layout);
     }
     for (int t = 0; t < n; t++) {
         double *row = x + (size_t)t * (size_t)c->d_model;
         for (int head = 0; head < c->n_heads; head++) {
             int kv = head * c->n_kv_heads / c->n_heads * c->head_dim;
-            attend(c, q + (size_t)t * (size_t)q_width + (size_t)(head * c->head_dim), k + kv,
+            attend(c, rope, q + (size_t)t * (size_t)q_width + (size_t)(head * c->head_dim), k + kv,
                    v + kv, t, o + (size_t)head * (size_t)c->head_dim);
         }
         multiply(o, w[SLOT_WO], h, c->d_model, q_width);
@@ -117,8 +118,7 @@ static void layer_forward(const Model *model, int layer, const double *theta, do
     free(up);
 }
 
-double *llama_twin_logits(const Model *model, const double *theta_scaled, const int32_t *tokens,
-                          int n)
+double *llama_twin_logits(const Model *model, const TwinRope *rope, const int32_t *tokens, int n)
 {
     const ModelConfig *c = &model->config;
     double *x = zeros((size_t)n * (size_t)c->d_model);
@@ -129,7 +129,7 @@ double *llama_twin_logits(const Model *model, const double *theta_scaled, const 
             x[(size_t)t * (size_t)c->d_model + (size_t)i] =
                 (double)model->embedding[(size_t)tokens[t] * (size_t)c->d_model + (size_t)i];
     for (int layer = 0; layer < c->n_layers; layer++)
-        layer_forward(model, layer, theta_scaled, x, n);
+        layer_forward(model, layer, rope, x, n);
     for (int t = 0; t < n; t++) {
         normalise(x + (size_t)t * (size_t)c->d_model, model->out_norm, h, c->d_model, c->rms_eps);
         multiply(h, model->head, logits + (size_t)t * (size_t)c->vocab_size, c->vocab_size,

@@ -6,10 +6,16 @@
 
 #include "models/model.h"
 
-/* Logits [n, vocab_size] of n tokens under angles theta_scaled[i] (n_rot / 2 of them) at
- * positions 0 … n-1. Free with free(). */
-double *llama_twin_logits(const Model *model, const double *theta_scaled, const int32_t *tokens,
-                          int n);
+/* A rotation by its definition: what a query at p sees of a key at j <= p. */
+typedef struct {
+    const double *theta;              /* [n_rot / 2] */
+    double (*relative)(int p, int j); /* NULL: p - j */
+    double (*query_scale)(int p);     /* NULL: 1 */
+    double amplitude;                 /* of cos and sin; 0 means 1 */
+} TwinRope;
+
+/* Logits [n, vocab_size] of n tokens at positions 0 … n-1. Free with free(). */
+double *llama_twin_logits(const Model *model, const TwinRope *rope, const int32_t *tokens, int n);
 
 /* -log softmax(row)[target]. */
 double llama_twin_nll(const double *row, int vocab_size, int target);

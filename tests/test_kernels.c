@@ -189,6 +189,7 @@ static void brute_force_row(const AttentionShape *s, const float *q, const float
 /* Runs a timeline of n positions in chunks of m rows and compares each row with brute force. */
 static void check_attention(AttentionShape shape, int64_t n, int m, double offset, double tolerance)
 {
+    static const RopeTable plain = {.n_query_variants = 1, .n_key_variants = 1};
     size_t q_width = (size_t)shape.n_heads * (size_t)shape.head_dim;
     size_t kv_floats = (size_t)shape.n_kv_heads * (size_t)shape.kv_stride * (size_t)shape.head_dim;
     float *q = random_floats(10, (size_t)n * q_width, 2.0);
@@ -202,7 +203,13 @@ static void check_attention(AttentionShape shape, int64_t n, int m, double offse
     float *got = mem_alloc((size_t)m * q_width, sizeof *got);
     double *want = mem_alloc((size_t)shape.head_dim, sizeof *want);
     for (int64_t first = 0; first < n; first += m) {
-        attention_chunk(&shape, q + (size_t)first * q_width, k, v, first, m, scratch, got);
+        AttentionInput input = {.rope = &plain,
+                                .queries = {q + (size_t)first * q_width},
+                                .keys = {k},
+                                .values = v,
+                                .first = first,
+                                .m = m};
+        attention_chunk(&shape, &input, scratch, got);
         for (int row = 0; row < m; row++) {
             for (int head = 0; head < shape.n_heads; head++) {
                 size_t at = (size_t)head * (size_t)shape.head_dim;
@@ -256,16 +263,19 @@ static void test_attention_does_not_depend_on_threads_or_on_later_values(void **
     float *scratch = mem_alloc(attention_scratch_floats(&shape, 128), sizeof *scratch);
     float *one = mem_alloc(128 * width, sizeof *one);
     float *two = mem_alloc(128 * width, sizeof *two);
-    attention_chunk(&shape, q, k, v, 128, 128, scratch, one);
+    static const RopeTable plain = {.n_query_variants = 1, .n_key_variants = 1};
+    AttentionInput input = {
+        .rope = &plain, .queries = {q}, .keys = {k}, .values = v, .first = 128, .m = 128};
+    attention_chunk(&shape, &input, scratch, one);
     shape.n_threads = 2;
-    attention_chunk(&shape, q, k, v, 128, 128, scratch, two);
+    attention_chunk(&shape, &input, scratch, two);
     assert_memory_equal(one, two, 128 * width * sizeof *one);
     for (size_t head = 0; head < 4; head++) /* change position 200 */
         for (size_t i = 0; i < 16; i++) {
             k[(head * 256 + 200) * 16 + i] = 1e6F;
             v[(head * 256 + 200) * 16 + i] = 1e6F;
         }
-    attention_chunk(&shape, q, k, v, 128, 128, scratch, two);
+    attention_chunk(&shape, &input, scratch, two);
     assert_memory_equal(one, two, (200 - 128) * width * sizeof *one);
     free(q);
     free(k);

@@ -49,7 +49,7 @@ static Session *session_with(const Model *model, const char *method, int64_t n_c
     assert_ok(rope_table_make(&spec, n_ctx, &table, &err), &err);
     Session *session = session_open(model, n_ctx, &options, &err);
     assert_ok(session, &err);
-    session_set_rope(session, &table);
+    assert_ok(session_set_rope(session, &table, &err), &err);
     return session;
 }
 
@@ -81,7 +81,7 @@ static int64_t read_ids(const char *path, int32_t *ids, int64_t cap)
 }
 
 static void check_logit_file(const Model *model, const char *name, const char *variant,
-                             const char *method)
+                             const char *method, int64_t n_ctx_orig)
 {
     int32_t ids[512];
     char relative[128];
@@ -95,7 +95,7 @@ static void check_logit_file(const Model *model, const char *name, const char *v
     const json_t *nll = json_object_get(root, "nll_next");
     const json_t *top = json_object_get(root, "top");
     const json_t *last = json_object_get(root, "last_logits");
-    Session *session = session_with(model, method, 512, n);
+    Session *session = session_with(model, method, n_ctx_orig, n);
     score_all(session, ids, n, scores);
     assert_int_equal(json_array_size(nll), n - 1);
     for (int64_t i = 0; i < n - 1; i++) {
@@ -111,16 +111,17 @@ static void check_logit_file(const Model *model, const char *name, const char *v
     json_decref(root);
 }
 
-static void test_stories260k_equals_llama_cpp_under_three_settings(void **state)
+static void test_stories260k_equals_llama_cpp_under_every_setting(void **state)
 {
     (void)state;
     static const char *const names[] = {"story64", "lcg64", "story300"};
     Model *model = load(shared_path("data/models/stories260K/stories260K.bin"));
     for (size_t i = 0; i < COUNT_OF(names); i++) {
-        check_logit_file(model, names[i], "plain", "none");
-        check_logit_file(model, names[i], "base-x4", "ntk:lambda=4");
-        check_logit_file(model, names[i], "linear-0.5", "linear:factor=2");
-        check_logit_file(model, names[i], "linear-0.5", "pi:factor=2");
+        check_logit_file(model, names[i], "plain", "none", 512);
+        check_logit_file(model, names[i], "base-x4", "ntk:lambda=4", 512);
+        check_logit_file(model, names[i], "linear-0.5", "linear:factor=2", 512);
+        check_logit_file(model, names[i], "linear-0.5", "pi:factor=2", 512);
+        check_logit_file(model, names[i], "yarn-x4-orig128", "yarn:factor=4", 128);
     }
     model_free(model);
 }
@@ -347,7 +348,7 @@ static void test_tinystories_656k_gives_the_published_nll_table(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_stories260k_equals_llama_cpp_under_three_settings),
+        cmocka_unit_test(test_stories260k_equals_llama_cpp_under_every_setting),
         cmocka_unit_test(test_stories260k_gives_the_same_bits_from_both_formats),
         cmocka_unit_test(test_tiny_llama_equals_transformers_from_every_format),
         cmocka_unit_test(test_the_two_copies_of_tinystories_656k_agree),

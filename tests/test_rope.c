@@ -32,8 +32,8 @@ static void test_lambda_quarter_gives_the_published_second_component(void **stat
 {
     (void)state;
     RopeTable table = table_of("ntk:lambda=0.25", 128, 10000.0, 4096, 4096);
-    assert_close(table.inv_freq[1], 0.8849264728778423, 1e-15, 0.0);
-    assert_close(table.inv_freq[0], 1.0, 0.0, 0.0);
+    assert_close(table.query[0].inv_freq[1], 0.8849264728778423, 1e-15, 0.0);
+    assert_close(table.query[0].inv_freq[0], 1.0, 0.0, 0.0);
 }
 
 static void test_lambda_of_target_matches_the_golden_values(void **state)
@@ -61,11 +61,11 @@ static void test_lambda_of_target_interpolates_the_slowest_pair_fully(void **sta
 {
     (void)state;
     RopeTable table = table_of("ntk:lambda=auto", 128, 10000.0, 4096, 8192);
-    assert_close(table.inv_freq[63], 5.773909923447291e-05, 1e-14, 0.0);
+    assert_close(table.query[0].inv_freq[63], 5.773909923447291e-05, 1e-14, 0.0);
     table = table_of("ntk:lambda=auto", 128, 10000.0, 4096, 32768);
-    assert_close(table.inv_freq[63], 1.4434774808618228e-05, 1e-14, 0.0);
+    assert_close(table.query[0].inv_freq[63], 1.4434774808618228e-05, 1e-14, 0.0);
     table = table_of("ntk", 48, 10000.0, 256, 1024);
-    assert_close(table.inv_freq[23], 3.669498169055172e-05, 1e-14, 0.0);
+    assert_close(table.query[0].inv_freq[23], 3.669498169055172e-05, 1e-14, 0.0);
 }
 
 static void test_alpha_multiplies_the_base_that_the_model_has(void **state)
@@ -73,7 +73,8 @@ static void test_alpha_multiplies_the_base_that_the_model_has(void **state)
     (void)state;
     RopeTable table = table_of("ntk:alpha=2", 128, 1e6, 4096, 8192);
     for (int i = 0; i < 64; i++)
-        assert_close(table.inv_freq[i], exp(-2.0 * i / 128.0 * log(2022126.168973791)), 1e-13, 0.0);
+        assert_close(table.query[0].inv_freq[i], exp(-2.0 * i / 128.0 * log(2022126.168973791)),
+                     1e-13, 0.0);
 }
 
 static void test_auto_is_never_below_one(void **state)
@@ -109,8 +110,8 @@ static void test_identity_parameters_are_bit_equal_to_none(void **state)
         assert_true(rope_table_equal(&table, &none));
         float want[2][24];
         float got[2][24];
-        rope_angles(&none, 777, 1, want[0], want[1]);
-        rope_angles(&table, 777, 1, got[0], got[1]);
+        rope_angles(&none, &none.query[0], 777, 1, want[0], want[1]);
+        rope_angles(&table, &table.query[0], 777, 1, got[0], got[1]);
         assert_memory_equal(want, got, sizeof want);
         RopeSpec spec = spec_of(identities[i], 48, 12345.0, 256, 1024);
         Buf key = {0};
@@ -129,15 +130,15 @@ static void test_pi_and_linear_agree_to_rounding(void **state)
     RopeTable a = table_of("pi:factor=3.7", 64, 1e4, 512, 2048);
     RopeTable b = table_of("linear:factor=3.7", 64, 1e4, 512, 2048);
     assert_false(rope_table_equal(&a, &b));
-    assert_int_equal(a.position, ROPE_POSITION_DIVIDE);
-    assert_int_equal(b.position, ROPE_POSITION_IDENTITY);
+    assert_true(a.query[0].position.divisor == 3.7 && b.query[0].position.divisor == 1.0);
+    assert_true(a.query[0].inv_freq[0] == 1.0 && b.query[0].inv_freq[0] == 1.0 / 3.7);
     for (size_t i = 0; i < COUNT_OF(positions); i++) {
         float cos_a[32];
         float sin_a[32];
         float cos_b[32];
         float sin_b[32];
-        rope_angles(&a, positions[i], 1, cos_a, sin_a);
-        rope_angles(&b, positions[i], 1, cos_b, sin_b);
+        rope_angles(&a, &a.query[0], positions[i], 1, cos_a, sin_a);
+        rope_angles(&b, &b.query[0], positions[i], 1, cos_b, sin_b);
         for (int k = 0; k < 32; k++) {
             assert_close((double)cos_a[k], (double)cos_b[k], 0.0, 1.2e-7);
             assert_close((double)sin_a[k], (double)sin_b[k], 0.0, 1.2e-7);
@@ -150,7 +151,7 @@ static void test_linear_divides_every_angle(void **state)
     (void)state;
     RopeTable table = table_of("linear:freq-scale=0.25", 16, 1e4, 512, 2048);
     for (int i = 0; i < 8; i++)
-        assert_close(table.inv_freq[i], pow(10.0, -4.0 * i / 8.0) / 4.0, 1e-15, 0.0);
+        assert_close(table.query[0].inv_freq[i], pow(10.0, -4.0 * i / 8.0) / 4.0, 1e-15, 0.0);
 }
 
 /* Twin in long double: powl, cosl of an 80-bit product. */
@@ -163,7 +164,7 @@ static void test_angles_are_exact_to_float_at_any_position(void **state)
     for (size_t p = 0; p < COUNT_OF(positions); p++) {
         float cos_got[64];
         float sin_got[64];
-        rope_angles(&table, positions[p], 1, cos_got, sin_got);
+        rope_angles(&table, &table.query[0], positions[p], 1, cos_got, sin_got);
         for (int i = 0; i < 64; i++) {
             long double angle = (long double)positions[p] * powl(5e5L, -2.0L * i / 128.0L);
             /* a double angle of 2^31 has a spacing of 5e-7: that is the bound there */
@@ -192,7 +193,7 @@ static void rotate_at(const RopeTable *table, int64_t position, RopeLayout layou
 {
     float cos_row[ROPE_MAX_PAIRS];
     float sin_row[ROPE_MAX_PAIRS];
-    rope_angles(table, position, 1, cos_row, sin_row);
+    rope_angles(table, &table->query[0], position, 1, cos_row, sin_row);
     rope_rotate(x, cos_row, sin_row, table->n_pairs, layout);
 }
 
@@ -275,19 +276,19 @@ static void test_bad_parameters_are_refused_by_name(void **state)
         const char *text;
         const char *part;
     } bad[] = {
-        {"ntk:lambda=0",        "above 0"                                      },
-        {"ntk:lambda=-1",       "above 0"                                      },
-        {"ntk:lambda=nan",      "above 0"                                      },
-        {"ntk:lambda=inf",      "above 0"                                      },
-        {"ntk:lambda",          "not key=value"                                },
-        {"ntk:factor=2",        "does not read factor; it reads: lambda, alpha"},
-        {"none:lambda=2",       "it reads: none"                               },
-        {"linear:factor=0.5",   "below 1"                                      },
-        {"linear:freq-scale=2", "below 1"                                      },
-        {"linear:banana=2",     "unknown parameter \"banana\""                 },
-        {"ntk:alpha=0.5",       "below 1"                                      },
-        {"ntkk",                "did you mean ntk?"                            },
-        {"",                    "unknown method"                               },
+        {"ntk:lambda=0",        "above 0"                                             },
+        {"ntk:lambda=-1",       "above 0"                                             },
+        {"ntk:lambda=nan",      "a number"                                            },
+        {"ntk:lambda=inf",      "a number"                                            },
+        {"ntk:lambda",          "not key=value"                                       },
+        {"ntk:factor=2",        "does not read factor; it reads: lambda, alpha, log_n"},
+        {"none:lambda=2",       "it reads: log_n"                                     },
+        {"linear:factor=0.5",   "at least 1"                                          },
+        {"linear:freq-scale=2", "at least 1"                                          },
+        {"linear:banana=2",     "unknown parameter \"banana\""                        },
+        {"ntk:alpha=0.5",       "at least 1"                                          },
+        {"ntkk",                "did you mean ntk?"                                   },
+        {"",                    "unknown method"                                      },
     };
     for (size_t i = 0; i < COUNT_OF(bad); i++) {
         RopeSpec spec = {.n_rot = 64, .theta = 1e4, .n_ctx_orig = 512};

@@ -62,7 +62,7 @@ static Session *session_with(const Model *model, const char *rope, int n_threads
     Session *session = session_open(model, N_MAX, &options, &err);
     assert_ok(session, &err);
     RopeTable table = table_of(model, rope);
-    session_set_rope(session, &table);
+    assert_ok(session_set_rope(session, &table, &err), &err);
     return session;
 }
 
@@ -106,7 +106,8 @@ static void check_against_twin(RopeLayout layout, int n_kv_heads, const char *ro
         theta[i] = pow(base, -2.0 * i / 12.0) / factor;
     random_tokens(1, tokens, N);
     score(session, tokens, N, NULL, got);
-    double *want = llama_twin_logits(model, theta, tokens, N);
+    TwinRope twin = {.theta = theta};
+    double *want = llama_twin_logits(model, &twin, tokens, N);
     for (int i = 0; i < N - 1; i++) {
         const double *row = want + (size_t)i * VOCAB_SIZE;
         assert_close(got[i].nll, llama_twin_nll(row, VOCAB_SIZE, tokens[i + 1]), 0.0, 1e-5);
@@ -130,6 +131,126 @@ static void test_scores_equal_a_double_forward_pass(void **state)
     check_against_twin(ROPE_HALVES, 2, "ntk:lambda=7", 1.0, 7e4);
 }
 
+enum { WINDOW = 40, GROUP = 8, CHUNK = 64, LOCAL = 16 };
+
+static double rerope_relative(int p, int j)
+{
+    return p - j < WINDOW ? p - j : WINDOW;
+}
+
+static double leaky_relative(int p, int j)
+{
+    return p - j < WINDOW ? p - j : WINDOW + (p - j - WINDOW) / 4.0;
+}
+
+static double self_extend_relative(int p, int j)
+{
+    return p - j < WINDOW ? p - j : p / GROUP - j / GROUP + WINDOW - WINDOW / GROUP;
+}
+
+static double dual_chunk_relative(int p, int j)
+{
+    int span = CHUNK - LOCAL;
+    int key = j % span;
+    if (p / span == j / span) return p % span - key;
+    if (p / span == j / span + 1) return (p % span + span < CHUNK ? p % span + span : CHUNK) - key;
+    return CHUNK - key;
+}
+
+static double log_n_scale(int p)
+{
+    return fmax(1.0, log(p + 1.0) / log(256.0));
+}
+
+static void check_distance_method(const char *text, const TwinRope *rope)
+{
+    enum { N = 270 };
+    Model *model = small_model(ROPE_HALVES, 2);
+    Session *session = session_with(model, text, 1);
+    int32_t tokens[N];
+    TokenScore got[N];
+    random_tokens(20, tokens, N);
+    score(session, tokens, N, NULL, got);
+    double *want = llama_twin_logits(model, rope, tokens, N);
+    for (int i = 0; i < N - 1; i++)
+        assert_close(got[i].nll,
+                     llama_twin_nll(want + (size_t)i * VOCAB_SIZE, VOCAB_SIZE, tokens[i + 1]), 0.0,
+                     1e-5);
+    free(want);
+    session_close(session);
+    model_free(model);
+}
+
+static void test_distance_methods_equal_their_definitions(void **state)
+{
+    (void)state;
+    double theta[6];
+    double ntk[6];
+    for (int i = 0; i < 6; i++) {
+        theta[i] = pow(1e4, -2.0 * i / 12.0);
+        ntk[i] = pow(4e4, -2.0 * i / 12.0);
+    }
+    const struct {
+        const char *text;
+        TwinRope rope;
+    } cases[] = {
+        {"rerope:window=40",                   {.theta = theta, .relative = rerope_relative}     },
+        {"rerope:window=40,log_n=1",
+         {.theta = theta, .relative = rerope_relative, .query_scale = log_n_scale}               },
+        {"leaky-rerope:window=40,factor=4",    {.theta = theta, .relative = leaky_relative}      },
+        {"self-extend:window=40,group=8",      {.theta = theta, .relative = self_extend_relative}},
+        {"dual-chunk:chunk=64,window=16",      {.theta = theta, .relative = dual_chunk_relative} },
+        {"ntk:lambda=4,log_n=1",               {.theta = ntk, .query_scale = log_n_scale}        },
+        {"yarn:factor=1,attention_factor=1.3", {.theta = theta, .amplitude = 1.3}                },
+    };
+    for (size_t i = 0; i < COUNT_OF(cases); i++)
+        check_distance_method(cases[i].text, &cases[i].rope);
+}
+
+/* Inside the near window nothing is changed. */
+static void test_distance_methods_equal_none_within_their_window(void **state)
+{
+    (void)state;
+    static const char *const methods[] = {"rerope:window=300", "leaky-rerope:window=300,factor=4",
+                                          "self-extend:window=160,group=8",
+                                          "dual-chunk:chunk=400,window=100"};
+    Model *model = small_model(ROPE_HALVES, 2);
+    Session *none = session_with(model, "none", 1);
+    int32_t tokens[N_MAX];
+    TokenScore want[N_MAX];
+    TokenScore got[N_MAX];
+    random_tokens(21, tokens, N_MAX);
+    score(none, tokens, 160, NULL, want);
+    for (size_t i = 0; i < COUNT_OF(methods); i++) {
+        Session *session = session_with(model, methods[i], 1);
+        score(session, tokens, 160, NULL, got);
+        assert_same_scores(want, got, 159);
+        session_close(session);
+    }
+    session_close(none);
+    model_free(model);
+}
+
+static void test_distance_methods_do_not_depend_on_history(void **state)
+{
+    (void)state;
+    Model *model = small_model(ROPE_HALVES, 2);
+    int32_t tokens[N_MAX];
+    TokenScore whole[N_MAX];
+    TokenScore rising[N_MAX];
+    random_tokens(22, tokens, N_MAX);
+    Session *at_once = session_with(model, "self-extend:window=40,group=8", 1);
+    Session *used = session_with(model, "self-extend:window=40,group=8", 2);
+    score(at_once, tokens, N_MAX, NULL, whole);
+    for (int n = 100; n <= N_MAX; n += 150) {
+        score(used, tokens, n, NULL, rising);
+        assert_same_scores(whole, rising, n - 1);
+    }
+    session_close(at_once);
+    session_close(used);
+    model_free(model);
+}
+
 static void test_logits_of_the_last_token_equal_the_twins(void **state)
 {
     (void)state;
@@ -143,7 +264,8 @@ static void test_logits_of_the_last_token_equal_the_twins(void **state)
     for (int i = 0; i < 6; i++)
         theta[i] = pow(1e4, -2.0 * i / 12.0);
     random_tokens(2, tokens, N);
-    double *want = llama_twin_logits(model, theta, tokens, N);
+    TwinRope twin = {.theta = theta};
+    double *want = llama_twin_logits(model, &twin, tokens, N);
     assert_ok(session_logits(session, tokens, N, got, &err), &err);
     for (int v = 0; v < VOCAB_SIZE; v++)
         assert_close((double)got[v], want[(size_t)(N - 1) * VOCAB_SIZE + (size_t)v], 0.0, 1e-5);
@@ -293,10 +415,11 @@ static void test_a_change_of_rope_leaves_no_trace(void **state)
     TokenScore after[N_MAX];
     random_tokens(6, tokens, N_MAX);
     score(session, tokens, 100, NULL, before);
-    session_set_rope(session, &ntk);
+    Err err;
+    assert_ok(session_set_rope(session, &ntk, &err), &err);
     score(session, tokens, 600, NULL, between);
     assert_true(between[90].nll != before[90].nll);
-    session_set_rope(session, &none);
+    assert_ok(session_set_rope(session, &none, &err), &err);
     score(session, tokens, 100, NULL, after);
     assert_same_scores(before, after, 99);
     session_close(session);
@@ -476,7 +599,7 @@ static void test_a_stop_is_honoured_and_leaves_a_usable_session(void **state)
     Session *session = session_open(model, N_MAX, &options, &err);
     assert_ok(session, &err);
     RopeTable table = table_of(model, "none");
-    session_set_rope(session, &table);
+    assert_ok(session_set_rope(session, &table, &err), &err);
     int32_t tokens[N_MAX];
     uint8_t want[N_MAX];
     TokenScore out[N_MAX];
@@ -519,10 +642,12 @@ static void test_bad_tokens_are_refused(void **state)
 static void test_memory_grows_with_n_and_not_with_its_square(void **state)
 {
     (void)state;
-    ModelConfig config = small_config(ROPE_HALVES, 2);
-    size_t one = session_bytes(&config, 1 << 14);
-    size_t two = session_bytes(&config, 1 << 15);
-    size_t four = session_bytes(&config, 1 << 16);
+    Model *model = small_model(ROPE_HALVES, 2);
+    RopeTable table = table_of(model, "rerope");
+    size_t one = session_bytes(&model->config, 1 << 14, &table);
+    size_t two = session_bytes(&model->config, 1 << 15, &table);
+    size_t four = session_bytes(&model->config, 1 << 16, &table);
+    model_free(model);
     assert_true(four - two <= 2 * (two - one) + 4096);
 }
 
@@ -530,6 +655,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_scores_equal_a_double_forward_pass),
+        cmocka_unit_test(test_distance_methods_equal_their_definitions),
+        cmocka_unit_test(test_distance_methods_equal_none_within_their_window),
+        cmocka_unit_test(test_distance_methods_do_not_depend_on_history),
         cmocka_unit_test(test_logits_of_the_last_token_equal_the_twins),
         cmocka_unit_test(test_rising_lengths_equal_each_alone_to_the_bit),
         cmocka_unit_test(test_a_ragged_chunk_is_computed_again_when_it_grows),

@@ -76,8 +76,7 @@ static double prefill_s(const Model *model, int64_t n)
     want[n - 2] = 1;
     if (!rope_spec_resolve(&spec, n, &err) || !rope_table_make(&spec, n, &table, &err)) fail(&err);
     Session *session = session_open(model, n, &options, &err);
-    if (!session) fail(&err);
-    session_set_rope(session, &table);
+    if (!session || !session_set_rope(session, &table, &err)) fail(&err);
     double best = 1e30;
     for (int try = 0; try < TRIES; try++) {
         for (int64_t i = 0; i < n; i++)
@@ -128,7 +127,7 @@ int main(void)
             double rate = counted_gflop(&config, n) / seconds;
             printf("%-6s %6lld %12.0f %10.1f %9.0f%% %8.0f\n", shapes[s].name, (long long)n,
                    (double)n / seconds, rate, 100.0 * rate / peak,
-                   (double)session_bytes(&config, n) / 1048576.0);
+                   (double)session_bytes(&config, n, &table) / 1048576.0);
             fflush(stdout);
         }
         model_free(model);
