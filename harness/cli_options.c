@@ -268,7 +268,7 @@ const OptionRow option_rows[] = {
      .offset = FIELD(help),
      .help = "show this",
      .commands = COMMAND_ALL},
-    {.name = NULL                                   },
+    {.name = NULL                                      },
 };
 
 /* Whether n bytes are the name, where "-" and "_" are alike. */

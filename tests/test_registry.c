@@ -15,10 +15,16 @@
 #include "tests/test_util.h"
 
 /* Fails with the name of the row. */
-#define assert_row(condition, name)                                                \
- do {                                                                              \
-  if (!(condition)) fail_msg("row \"%s\": " #condition, (name) ? (name) : "NULL"); \
- } while (0)
+#define assert_row(condition, name) \
+ assert_row_at((condition) ? true : false, #condition, (name), __FILE__, __LINE__)
+
+static void assert_row_at(bool holds, const char *what, const char *name, const char *file,
+                          int line)
+{
+    if (holds) return;
+    print_error("row \"%s\": %s\n", name ? name : "NULL", what);
+    _fail(file, line);
+}
 
 static bool is_lower_case_name(const char *name)
 {

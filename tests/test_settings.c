@@ -39,7 +39,7 @@ static bool make(const char *line, const RopeSpec *own, SettingList *list, Err *
 
 static void assert_settings(const char *line, const RopeSpec *own, const char *wanted)
 {
-    SettingList list;
+    SettingList list = {0};
     Err err = {0};
     Buf got = {0};
     assert_ok(make(line, own, &list, &err), &err);
@@ -55,7 +55,7 @@ static void assert_settings(const char *line, const RopeSpec *own, const char *w
 
 static void assert_refused(const char *line, const RopeSpec *own, ErrCode code, const char *part)
 {
-    SettingList list;
+    SettingList list = {0};
     Err err = {0};
     assert_err(make(line, own, &list, &err), &err, code, part);
 }
@@ -105,7 +105,7 @@ static void test_an_axis_without_effect_is_refused(void **state)
 static void test_auto_aims_at_the_target_else_at_the_largest_length(void **state)
 {
     (void)state;
-    SettingList list;
+    SettingList list = {0};
     Err err = {0};
     assert_ok(make("--method linear,ntk --n-ctx 1k,2k", &plain_512, &list, &err), &err);
     assert_close(list.items[0].param[ROPE_FACTOR].number, 4.0, 0.0, 0.0);
@@ -120,7 +120,7 @@ static void test_auto_aims_at_the_target_else_at_the_largest_length(void **state
 static void test_the_base_can_be_replaced(void **state)
 {
     (void)state;
-    SettingList list;
+    SettingList list = {0};
     Err err = {0};
     assert_ok(make("--theta 5e5 --lambda 2", &plain_512, &list, &err), &err);
     assert_close(list.items[0].theta, 5e5, 0.0, 0.0);

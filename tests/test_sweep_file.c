@@ -101,7 +101,7 @@ static void test_an_anchor_bomb_is_refused_at_its_first_anchor(void **state)
     (void)state;
     Buf text = {0};
     buf_puts(&text, "lambda: &a [1,1,1,1,1,1,1,1,1]\n");
-    for (char c = 'b'; c < 'k'; c++)
+    for (int c = 'b'; c < 'k'; c++)
         buf_printf(&text, "x%c: &%c [*%c,*%c,*%c,*%c,*%c,*%c,*%c,*%c,*%c]\n", c, c, c - 1, c - 1,
                    c - 1, c - 1, c - 1, c - 1, c - 1, c - 1, c - 1);
     assert_refused(buf_text(&text), "s.yaml:1: anchors");
