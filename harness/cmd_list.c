@@ -26,6 +26,7 @@ static void print_method_params(const RopeMethod *method)
         printf("%s%s", separator, rope_param_name(param));
         separator = ", ";
     }
+    if (method->reads_factor_lists) printf("%sshort_factor, long_factor", separator);
     puts(*separator ? "" : "nothing");
 }
 

@@ -47,6 +47,9 @@ static const struct {
     [ROPE_LOG_N] = {"log_n",            0, 1,    false, false, 0          },
 };
 
+/* Keeps λ b finite. */
+static const double max_base = 1e30;
+
 /* Other tools' spellings. */
 static const struct {
     const char *name;
@@ -106,6 +109,7 @@ static const char *params_text(const RopeMethod *method, Buf *out)
     for (int i = 0; i < ROPE_N_PARAMS; i++)
         if (reads(method, (RopeParam)i))
             buf_printf(out, "%s%s", out->len ? ", " : "", param_rows[i].name);
+    if (method->reads_factor_lists) buf_puts(out, ", short_factor, long_factor");
     if (out->len == 0) buf_puts(out, "none");
     return buf_text(out);
 }
@@ -149,10 +153,33 @@ static bool refuse_param(const RopeMethod *method, const char *key, bool is_know
     return false;
 }
 
+/* Reads "1/1.1/8". */
+static bool read_factors(const char *key, const char *text, RopeFactors *factors, Err *err)
+{
+    char *copy = str_dup(text);
+    char *state = NULL;
+    bool ok = true;
+    factors->n = 0;
+    for (char *item = strtok_r(copy, "/", &state); ok && item; item = strtok_r(NULL, "/", &state)) {
+        ok = factors->n < ROPE_MAX_PAIRS && str_to_double(item, &factors->factor[factors->n]);
+        factors->n += ok;
+        if (!ok)
+            err_set(err, ERR_USAGE,
+                    "%s \"%s\": a list of at most %d numbers such as 1/1.1/8 is needed", key, text,
+                    ROPE_MAX_PAIRS);
+    }
+    free(copy);
+    return ok;
+}
+
 bool rope_spec_set(RopeSpec *spec, const char *key, const char *text, Err *err)
 {
-    bool inverse = str_equal(key, "freq-scale") || str_equal(key, "rope-freq-scale");
     assert(spec->method);
+    if (spec->method->reads_factor_lists && str_equal(key, "short_factor"))
+        return read_factors(key, text, &spec->short_factors, err);
+    if (spec->method->reads_factor_lists && str_equal(key, "long_factor"))
+        return read_factors(key, text, &spec->long_factors, err);
+    bool inverse = str_equal(key, "freq-scale") || str_equal(key, "rope-freq-scale");
     RopeParam param = ROPE_FACTOR;
     bool is_known = inverse || rope_param_find(key, &param);
     if (!is_known || !reads(spec->method, param))
@@ -183,6 +210,7 @@ bool rope_spec_parse(const char *text, RopeSpec *spec, Err *err)
     if (rest) *rest++ = '\0';
     spec->method = rope_method_find(copy);
     memset(spec->param, 0, sizeof spec->param);
+    spec->short_factors.n = spec->long_factors.n = 0;
     bool ok = spec->method || unknown_method(copy, err);
     char *state = NULL;
     for (char *item = rest ? strtok_r(rest, ",", &state) : NULL; ok && item;
@@ -240,8 +268,8 @@ static bool check_geometry(const RopeSpec *spec, Err *err)
     if (spec->n_rot < 2 || spec->n_rot % 2 != 0 || spec->n_rot > 2 * ROPE_MAX_PAIRS)
         return err_set(err, ERR_INPUT, "rotary width %d: an even number from 2 to %d is allowed",
                        spec->n_rot, 2 * ROPE_MAX_PAIRS);
-    if (!(spec->theta > 0.0) || !isfinite(spec->theta))
-        return err_set(err, ERR_INPUT, "rope base %g: a finite number above 0 is allowed",
+    if (!(spec->theta > 0.0) || spec->theta > max_base)
+        return err_set(err, ERR_INPUT, "rope base %g: a number above 0, at most 1e30, is allowed",
                        spec->theta);
     if (spec->n_ctx_orig < 1 || spec->n_ctx_orig > ROPE_MAX_POSITION)
         return err_set(err, ERR_INPUT, "trained length %lld: 1 to 2^40 is allowed",

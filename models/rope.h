@@ -141,10 +141,11 @@ struct RopeMethod {
     RopeParam
         default_param; /* where params is not 0: the one that takes default_value when unset */
     RopeValue default_value;
-    bool depends_on_n_ctx; /* whatever the parameters are */
-    bool reads_n_ctx_orig; /* the trained length enters the table, whatever the parameters are */
-    bool training_only;    /* known, listed, and refused: a model must be trained with it */
-    const char *source;    /* paper and equation */
+    bool depends_on_n_ctx;   /* whatever the parameters are */
+    bool reads_n_ctx_orig;   /* the trained length enters the table, whatever the parameters are */
+    bool reads_factor_lists; /* short_factor and long_factor, a number for each pair */
+    bool training_only;      /* known, listed, and refused: a model must be trained with it */
+    const char *source;      /* paper and equation */
     /* Conditions between the parameters of a resolved spec; NULL: none. Errors: USAGE, INPUT. */
     bool (*check)(const RopeSpec *spec, Err *err);
     /* Changes a table that holds the plain angles, for a resolved and checked spec. */
@@ -178,7 +179,7 @@ const char *rope_param_name(RopeParam param);
 bool rope_param_find(const char *name, RopeParam *out) MUST_USE;
 
 /* Sets one parameter from text: a number, "auto" or "auto-each"; key may be "freq-scale" (factor
- * = 1 / value).
+ * = 1 / value), or short_factor or long_factor with a list such as "1/1.1/8".
  * Errors: USAGE (a parameter that the method does not read, a value out of range). */
 bool rope_spec_set(RopeSpec *spec, const char *key, const char *value, Err *err) MUST_USE;
 

@@ -249,7 +249,7 @@ static bool check_factors(const RopeFactors *factors, const char *which, const R
     if (factors->n != spec->n_rot / 2)
         return err_set(
             err, ERR_INPUT,
-            "%s: the %s factor list has %d entries; one for each of the %d pairs is needed",
+            "%s: the %s factor list has %d entries; one for each of the %d pairs is needed (short_factor=…, long_factor=…)",
             spec->method->name, which, factors->n, spec->n_rot / 2);
     for (int i = 0; i < factors->n; i++)
         if (!(factors->factor[i] > 0.0) || !isfinite(factors->factor[i]))
@@ -439,6 +439,7 @@ const RopeMethod rope_methods[] = {
      .check = check_llama3,
      .init = init_llama3},
     {.name = "longrope",
+     .reads_factor_lists = true,
      .reads_n_ctx_orig = true,
      .help = "each pair divided by its own searched factor; short list up to m_l, long one beyond",
      .class_ = ROPE_CLASS_POSITION,
@@ -450,6 +451,7 @@ const RopeMethod rope_methods[] = {
      .check = check_longrope,
      .init = init_longrope},
     {.name = "dynamic-longrope",
+     .reads_factor_lists = true,
      .reads_n_ctx_orig = true,
      .help = "longrope whose long factors grow with n from 1 to the list",
      .class_ = ROPE_CLASS_POSITION,

@@ -260,6 +260,20 @@ static void test_dynamic_longrope_grows_to_the_list(void **state)
     assert_close(divisor(&table, 3, 8, 1e4), 1.0 + 31.0 * 1.0 / 31.0, 1e-12, 0.0);
 }
 
+static void test_longrope_reads_lists_from_text(void **state)
+{
+    (void)state;
+    RopeSpec spec = spec_of("longrope:factor=32,short_factor=1/1/1/1,long_factor=1/2/8.5/32", 8,
+                            1e4, 4096, 131072);
+    Err err;
+    assert_int_equal(spec.long_factors.n, 4);
+    assert_close(spec.long_factors.factor[2], 8.5, 0.0, 0.0);
+    assert_err(rope_spec_parse("longrope:long_factor=1/x", &spec, &err), &err, ERR_USAGE,
+               "1/1.1/8");
+    assert_err(rope_spec_parse("yarn:long_factor=1", &spec, &err), &err, ERR_USAGE,
+               "unknown parameter");
+}
+
 static void test_longrope_refuses_lists_of_the_wrong_length(void **state)
 {
     (void)state;
@@ -442,6 +456,7 @@ int main(void)
         cmocka_unit_test(test_longrope_switches_beyond_the_trained_length),
         cmocka_unit_test(test_longrope_keeps_its_start_tokens),
         cmocka_unit_test(test_dynamic_longrope_grows_to_the_list),
+        cmocka_unit_test(test_longrope_reads_lists_from_text),
         cmocka_unit_test(test_longrope_refuses_lists_of_the_wrong_length),
         cmocka_unit_test(test_by_parts_meets_plain_ntk_and_linear),
         cmocka_unit_test(test_giraffe_and_mixed_equal_their_formulas),
