@@ -1,4 +1,6 @@
-/* Stopping: the first SIGINT, SIGTERM or SIGHUP asks, the second ends the program at once. A closed pipe is not a signal. */
+/* Stopping: the first SIGINT, SIGTERM or SIGHUP asks, the second ends the program at once. A closed pipe
+ * and a file-size limit are no signals but errors of writing; SIGBUS (a mapped model that another process cut) ends with the status of
+ * bad input, SIGABRT with that of a bug. */
 #ifndef HARNESS_SIGNALS_H
 #define HARNESS_SIGNALS_H
 
