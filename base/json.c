@@ -46,7 +46,9 @@ json_t *json_parse(const char *text, size_t n, const JsonLimits *limits, Err *er
     json_error_t where;
     size_t flags = JSON_REJECT_DUPLICATES | (limits->ints_as_reals ? JSON_DECODE_INT_AS_REAL : 0);
     json_t *root = json_loadb(text, n, flags, &where);
-    if (!root) {
+    if (!root && json_error_code(&where) == json_error_out_of_memory) {
+        err_set(err, ERR_NOMEM, "%s: out of memory while the JSON is read", limits->origin);
+    } else if (!root) {
         char shown[sizeof where.text * 4];
         str_escape(where.text, strlen(where.text), shown, sizeof shown);
         err_set(err, ERR_INPUT, "%s: line %d, column %d: not JSON that can be read: %s",
