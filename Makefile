@@ -150,7 +150,7 @@ lint: check-layers ## clang-format and clang-tidy over all files
 	@tools/lint "$(STD) $(OPENMP)" $(C_FILES)
 
 format: ## let clang-format lay out all files
-	clang-format -i $(C_FILES)
+	@echo $(C_FILES) | xargs -n 1 clang-format -i
 
 check-layers: ## who may include and do what
 	@tools/check_layers

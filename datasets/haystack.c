@@ -25,8 +25,7 @@ static const char preface_text[] =
     "There is a pass key hidden in this text. Find it and remember it.";
 static const char line_text[] =
     "The grass is green. The sky is blue. The sun is yellow. Here we go. There and back again.";
-static const char needle_format[] =
-    "The pass key is %s. Remember it. %s is the pass key.";
+static const char needle_format[] = "The pass key is %s. Remember it. %s is the pass key.";
 static const char question_text[] = "What is the pass key? The pass key is ";
 
 enum {
@@ -79,9 +78,10 @@ static bool ends_sentence(char c)
 
 /* The end of the filler before token j, as far as cutting there needs to know. */
 typedef struct {
-    bool ends_blank;    /* the text before j ends in a blank */
-    bool ends_sentence; /* … in a full stop, question or exclamation mark, or a new line, blanks aside */
-    bool next_blank;    /* the text from j on starts with a blank */
+    bool ends_blank; /* the text before j ends in a blank */
+    bool
+        ends_sentence; /* … in a full stop, question or exclamation mark, or a new line, blanks aside */
+    bool next_blank; /* the text from j on starts with a blank */
 } Seam;
 
 static Seam look_at_seam(const Haystack *h, int64_t j)
@@ -203,8 +203,7 @@ static bool measure_min_n_ctx(Haystack *h, Err *err)
     size_t n_question = 0;
     char text[NEEDLE_BYTES];
     snprintf(text, sizeof text, needle_format, "1", "1");
-    bool ok =
-        encode(h, text, &needle, err) && encode_question(h, "1", &question, &n_question, err);
+    bool ok = encode(h, text, &needle, err) && encode_question(h, "1", &question, &n_question, err);
     h->min_n_ctx = (int64_t)(h->preface.n + needle.n + 2 * h->blank.n + n_question) +
                    2 * (h->options.n_digits - 1) + haystack_answer_budget(h);
     token_list_free(&needle);
@@ -302,7 +301,8 @@ static bool encode_needle(const Haystack *h, Parts *parts, double depth, Err *er
     parts->n_filler -= (int64_t)(body.n + h->blank.n);
     bool ok = true;
     if (parts->n_filler < 0) {
-        ok = err_set(err, ERR_INPUT, "the length is below the %lld tokens that a passkey prompt takes",
+        ok = err_set(err, ERR_INPUT,
+                     "the length is below the %lld tokens that a passkey prompt takes",
                      (long long)h->min_n_ctx);
     } else {
         parts->at = place_needle(h, depth, parts->n_filler);
@@ -324,8 +324,8 @@ static bool make_parts(const Haystack *h, const HaystackAsk *ask, const char *ke
     size_t n_question;
     if (!encode_question(h, key, &parts->question, &n_question, err)) return false;
     parts->n_question = h->blank.n + n_question;
-    parts->n_filler = ask->n_ctx - haystack_answer_budget(h) -
-                      (int64_t)(h->preface.n + parts->n_question);
+    parts->n_filler =
+        ask->n_ctx - haystack_answer_budget(h) - (int64_t)(h->preface.n + parts->n_question);
     return encode_needle(h, parts, ask->depth, err);
 }
 
@@ -401,7 +401,8 @@ bool haystack_build(const Haystack *h, const HaystackAsk *ask, HaystackPrompt *o
 {
     *out = (HaystackPrompt){0};
     if (ask->n_ctx < h->min_n_ctx)
-        return err_set(err, ERR_INPUT, "n_ctx %lld is below the %lld tokens that a passkey prompt takes",
+        return err_set(err, ERR_INPUT,
+                       "n_ctx %lld is below the %lld tokens that a passkey prompt takes",
                        (long long)ask->n_ctx, (long long)h->min_n_ctx);
     Parts parts;
     bool ok = settle_key(h, ask, out->key, &parts, err);

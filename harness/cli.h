@@ -59,7 +59,7 @@ typedef struct {
     bool parse_special;
     bool help;
     StringList arguments; /* what is not an option */
-    char *command_line;   /* "ropewalk sweep …", as one can paste it into a shell: set by cli_parse */
+    char *command_line; /* "ropewalk sweep …", as one can paste it into a shell: set by cli_parse */
 } Options;
 
 typedef struct Command Command;

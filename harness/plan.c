@@ -136,8 +136,7 @@ static bool read_model(PlanModel *model, const WeightFile *file, bool dry, Err *
     model->n_params = model_n_params(&model->config, tied);
     model->format = str_dup(weights_format(file)->name);
     model->notes = str_dup(weights_notes(file));
-    model->tokenizer_kind =
-        str_dup(model->tokenizer ? tokenizer_kind(model->tokenizer) : why);
+    model->tokenizer_kind = str_dup(model->tokenizer ? tokenizer_kind(model->tokenizer) : why);
     backend_open_text(&model->text, model->tokenizer, model->config.vocab_size);
     return dry || weights_hash(file, model->hash, err);
 }
@@ -181,7 +180,8 @@ static bool choose_lengths(Plan *plan, Err *err)
     const SizeList *given = &plan->options->n_ctx;
     int64_t m_l = plan->models[0].own.n_ctx_orig;
     if (given->n == 0 && m_l < 1)
-        return err_set(err, ERR_USAGE, "the trained length is not known: give --n-ctx or --n-ctx-orig");
+        return err_set(err, ERR_USAGE,
+                       "the trained length is not known: give --n-ctx or --n-ctx-orig");
     plan->n_lengths = given->n ? given->n : 3;
     plan->n_ctx = mem_alloc(plan->n_lengths, sizeof *plan->n_ctx);
     for (size_t i = 0; i < plan->n_lengths; i++)
@@ -206,8 +206,7 @@ static bool equal_everywhere(const Plan *plan, const RopeSpec *a, const RopeSpec
 
 static void note_same(PlanSetting *setting, const char *label)
 {
-    char *longer =
-        setting->same ? str_format("%s, %s", setting->same, label) : str_dup(label);
+    char *longer = setting->same ? str_format("%s, %s", setting->same, label) : str_dup(label);
     free(setting->same);
     setting->same = longer;
 }
@@ -305,7 +304,8 @@ static uint64_t count_cells(const Plan *plan)
 static bool check_count(const Plan *plan, uint64_t n, Err *err)
 {
     if (n > PLAN_MAX_CELLS)
-        return err_set(err, ERR_USAGE, "the sweep has %llu cells; at most %d can be planned at once",
+        return err_set(err, ERR_USAGE,
+                       "the sweep has %llu cells; at most %d can be planned at once",
                        (unsigned long long)n, PLAN_MAX_CELLS);
     if (n > PLAN_MAX_CELLS_ASKED && !plan->options->yes && !plan->options->dry_run)
         return err_set(err, ERR_USAGE,
@@ -457,8 +457,7 @@ static char *params_text(const Plan *plan, const ProbeSpec *spec)
     probe_spec_text(spec, &text);
     if (spec->probe->uses_target_max)
         buf_printf(&text, ",target_max=%lld", (long long)plan->target_max);
-    if (plan->options->limit > 0)
-        buf_printf(&text, ",limit=%lld", (long long)plan->options->limit);
+    if (plan->options->limit > 0) buf_printf(&text, ",limit=%lld", (long long)plan->options->limit);
     return buf_steal(&text);
 }
 

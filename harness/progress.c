@@ -83,11 +83,10 @@ static void draw(Progress *progress, const PlanCell *cell)
     if (now - progress->last_drawn < 0.1 && progress->n_ended < progress->n) return;
     progress->last_drawn = now;
     progress_time_text(seconds_left(progress), left);
-    char *line =
-        str_format("%zu of %zu cells, %s left: %s %s at %lld", progress->n_ended, progress->n, left,
-                   progress->plan->probes[cell->probe].probe->name,
-                   plan_setting(progress->plan, cell)->label,
-                   (long long)plan_n_ctx(progress->plan, cell));
+    char *line = str_format("%zu of %zu cells, %s left: %s %s at %lld", progress->n_ended,
+                            progress->n, left, progress->plan->probes[cell->probe].probe->name,
+                            plan_setting(progress->plan, cell)->label,
+                            (long long)plan_n_ctx(progress->plan, cell));
     fprintf(stderr, "\r\033[K%.*s", LINE_WIDTH, line);
     fflush(stderr);
     free(line);

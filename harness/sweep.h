@@ -36,8 +36,8 @@ typedef struct {
 
 typedef struct {
     int64_t run_id;
-    size_t n_pending; /* cells to run when the sweep started */
-    size_t n_ended;   /* of these, how many have a result now */
+    size_t n_pending;                  /* cells to run when the sweep started */
+    size_t n_ended;                    /* of these, how many have a result now */
     int64_t counts[CELL_STATUS_COUNT]; /* of all cells of the run */
 } SweepOutcome;
 

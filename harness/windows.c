@@ -25,8 +25,9 @@ typedef struct {
     const Corpus *corpus;
     WindowList *list;
     char *why;
-    int64_t n_body;     /* b */
-    int64_t n_unscored; /* tokens at a window's head that nothing stands before: 0 with BOS, else 1 */
+    int64_t n_body; /* b */
+    int64_t
+        n_unscored; /* tokens at a window's head that nothing stands before: 0 with BOS, else 1 */
 } Maker;
 
 static CellStatus refuse(char *why, CellStatus status, const char *format, ...) PRINTF_LIKE(3, 4);
@@ -57,8 +58,8 @@ static CellStatus too_short(const Maker *maker, int64_t needed)
     if (n >= needed)
         return refuse(maker->why, CELL_INVALID, "max_tokens is %lld, the cell needs %lld",
                       (long long)maker->layout->max_tokens, (long long)needed);
-    return refuse(maker->why, CELL_SKIPPED_SHORT_TEXT, "the text has %lld tokens, the cell needs %lld",
-                  (long long)n, (long long)needed);
+    return refuse(maker->why, CELL_SKIPPED_SHORT_TEXT,
+                  "the text has %lld tokens, the cell needs %lld", (long long)n, (long long)needed);
 }
 
 static CellStatus too_many(const Maker *maker)
@@ -145,10 +146,10 @@ static CellStatus lay_out_sliding(Maker *maker)
     int64_t n = text_limit(maker), b = maker->n_body, stride = maker->layout->stride;
     int64_t most = b - maker->n_unscored;
     if (stride > most)
-        return refuse(maker->why, CELL_INVALID,
-                      "stride %lld is longer than the %lld tokens that a window of n_ctx %lld scores",
-                      (long long)stride, (long long)most,
-                      (long long)maker->layout->n_ctx);
+        return refuse(
+            maker->why, CELL_INVALID,
+            "stride %lld is longer than the %lld tokens that a window of n_ctx %lld scores",
+            (long long)stride, (long long)most, (long long)maker->layout->n_ctx);
     if (n < b) return too_short(maker, b);
     if ((n - b) / stride >= MAX_WINDOWS) return too_many(maker);
     add(maker, (Window){0, maker->n_unscored, b});

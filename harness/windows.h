@@ -35,14 +35,15 @@ typedef enum {
 /* A protocol with its parameters; what it does not read is ignored. */
 typedef struct {
     Protocol protocol;
-    int64_t n_ctx;        /* tokens of a window, BOS included */
-    bool with_bos;        /* every window starts with BOS */
-    int64_t target_max;   /* target, truncated: the longest n_ctx that the same tokens are scored at */
-    int64_t k;            /* target: tokens scored a window */
-    int64_t n_windows;    /* target */
-    int64_t n_documents;  /* truncated: most documents */
-    int64_t stride;       /* sliding */
-    int64_t max_tokens;   /* disjoint, sliding, half-chunk: most tokens of text; 0: all */
+    int64_t n_ctx; /* tokens of a window, BOS included */
+    bool with_bos; /* every window starts with BOS */
+    int64_t
+        target_max;    /* target, truncated: the longest n_ctx that the same tokens are scored at */
+    int64_t k;         /* target: tokens scored a window */
+    int64_t n_windows; /* target */
+    int64_t n_documents; /* truncated: most documents */
+    int64_t stride;      /* sliding */
+    int64_t max_tokens;  /* disjoint, sliding, half-chunk: most tokens of text; 0: all */
 } WindowLayout;
 
 /* Lays the windows out, in the order of the text. PENDING when there are any; else INVALID or SKIPPED_SHORT_TEXT and the reason, with both

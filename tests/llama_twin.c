@@ -49,10 +49,18 @@ static double product(const ModelConfig *c, const TwinRope *rope, const double *
     return sum * (rope->query_scale ? rope->query_scale(p) : 1.0) / sqrt(c->head_dim);
 }
 
-/* Attention output of one head at one position. k, v: [n, kv_width]. */
-static void attend(const ModelConfig *c, const TwinRope *rope, const double *q, const double *k,
-                   const double *v, int position, double *out)
+/* Keys and values of one head at all positions: rows kv_width apart. */
+typedef struct {
+    const double *k;
+    const double *v;
+} HeadCache;
+
+/* Attention output of one head at one position. */
+static void attend(const ModelConfig *c, const TwinRope *rope, const double *q, HeadCache cache,
+                   int position, double *out)
 {
+    const double *k = cache.k;
+    const double *v = cache.v;
     int kv_width = c->n_kv_heads * c->head_dim;
     double *weight = zeros((size_t)position + 1);
     double total = 0.0;
@@ -94,8 +102,9 @@ static void layer_forward(const Model *model, int layer, const TwinRope *rope, d
         double *row = x + (size_t)t * (size_t)c->d_model;
         for (int head = 0; head < c->n_heads; head++) {
             int kv = head * c->n_kv_heads / c->n_heads * c->head_dim;
-            attend(c, rope, q + (size_t)t * (size_t)q_width + (size_t)(head * c->head_dim), k + kv,
-                   v + kv, t, o + (size_t)head * (size_t)c->head_dim);
+            HeadCache cache = {k + kv, v + kv};
+            attend(c, rope, q + (size_t)t * (size_t)q_width + (size_t)(head * c->head_dim), cache,
+                   t, o + (size_t)head * (size_t)c->head_dim);
         }
         multiply(o, w[SLOT_WO], h, c->d_model, q_width);
         for (int i = 0; i < c->d_model; i++)

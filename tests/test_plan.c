@@ -1,3 +1,4 @@
+/* clang-format off: version 14 crashes on arrays inside the initialisers of this file */
 #include "tests/test_util.h"
 
 #include <math.h>

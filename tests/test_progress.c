@@ -9,12 +9,12 @@ static void test_progress_time_is_written_in_two_units_at_most(void **state)
         double seconds;
         const char *want;
     } cases[] = {
-        {0.2,    "0 s"         },
-        {59.4,   "59 s"        },
-        {59.6,   "1 min 0 s"   },
-        {200.0,  "3 min 20 s"  },
-        {3599.6, "1 h 0 min"   },
-        {7500.0, "2 h 5 min"   },
+        {0.2,    "0 s"            },
+        {59.4,   "59 s"           },
+        {59.6,   "1 min 0 s"      },
+        {200.0,  "3 min 20 s"     },
+        {3599.6, "1 h 0 min"      },
+        {7500.0, "2 h 5 min"      },
         {1e300,  "277777 h 46 min"},
     };
     for (size_t i = 0; i < COUNT_OF(cases); i++) {

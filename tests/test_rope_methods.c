@@ -307,9 +307,9 @@ static void test_giraffe_and_mixed_equal_their_formulas(void **state)
     double edge = 2.0 * acos(-1.0) / 512.0;
     for (int i = 0; i < 16; i++) {
         double theta = plain(i, 32, 1e4);
-        double floor_ = theta >= edge ? theta : theta >= edge / 8.0 ? edge / 16.0 : 0.0;
+        double slow = theta >= edge ? theta : theta >= edge / 8.0 ? edge / 16.0 : 0.0;
         assert_close(rope_scaled_angle(&power, i), theta / 2.0 * sqrt(1.0 - i / 16.0), 1e-12, 0.0);
-        assert_close(rope_scaled_angle(&cut, i), floor_, 1e-12, 0.0);
+        assert_close(rope_scaled_angle(&cut, i), slow, 1e-12, 0.0);
         assert_close(rope_scaled_angle(&mixed, i), theta * pow(12.0, -pow((i + 1) / 16.0, 0.75)),
                      1e-12, 0.0);
     }
@@ -363,8 +363,8 @@ static void test_distance_methods_see_the_relative_positions_of_their_papers(voi
             bool near = p - j < W;
             assert_close(relative_position(&rerope, p, j), near ? r : W, 0.0, 1e-12);
             assert_close(relative_position(&leaky, p, j), near ? r : W + (r - W) / 4.0, 0.0, 1e-12);
-            double grouped = (double)(p / 8 - j / 8 + W - W / 8);
-            assert_close(relative_position(&extend, p, j), near ? r : grouped, 0.0, 1e-12);
+            int64_t grouped = p / 8 - j / 8 + W - W / 8;
+            assert_close(relative_position(&extend, p, j), near ? r : (double)grouped, 0.0, 1e-12);
             int64_t span = 40;
             double key = (double)(j % span);
             double query = p / span == j / span       ? (double)(p % span)

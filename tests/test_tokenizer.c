@@ -62,7 +62,7 @@ static void assert_text(const Tokenizer *tokenizer, const int32_t *ids, size_t n
     char shown[2][200];
     str_escape(got.data ? got.data : "", got.len, shown[0], sizeof shown[0]);
     str_escape(want, n_want, shown[1], sizeof shown[1]);
-    if (got.len != n_want || (n_want && memcmp(got.data, want, n_want) != 0))
+    if (got.len != n_want || memcmp(buf_text(&got), want, n_want) != 0)
         fail_msg("decoded \"%s\", wanted \"%s\"", shown[0], shown[1]);
     buf_free(&got);
 }

@@ -62,8 +62,9 @@ static double counted_gflop(const ModelConfig *config, int64_t n)
     return 1e-9 * (config->n_layers * (2.0 * linear * (double)n + attention) + head);
 }
 
-/* Seconds of CPU of one cold prefill of n tokens with the last one scored: the best of three. */
-static double prefill_s(const Model *model, int64_t n)
+/* Seconds of CPU of one cold prefill of n tokens with the last one scored: the best of three. *bytes: what its session
+ * takes. */
+static double prefill_s(const Model *model, int64_t n, size_t *bytes)
 {
     enum { TRIES = 3 };
     Err err;
@@ -77,6 +78,7 @@ static double prefill_s(const Model *model, int64_t n)
     if (!rope_spec_resolve(&spec, n, &err) || !rope_table_make(&spec, n, &table, &err)) fail(&err);
     Session *session = session_open(model, n, &options, &err);
     if (!session || !session_set_rope(session, &table, &err)) fail(&err);
+    *bytes = session_bytes(&model->config, n, &table);
     double best = 1e30;
     for (int try = 0; try < TRIES; try++) {
         for (int64_t i = 0; i < n; i++)
@@ -118,16 +120,19 @@ int main(void)
             .bos_id = -1,
             .eos_id = -1,
         };
-        config.rope = (RopeSpec){rope_method_find("none"), 10000.0, config.n_rot, 1024, {{0}}};
+        config.rope = (RopeSpec){.method = rope_method_find("none"),
+                                 .theta = 10000.0,
+                                 .n_rot = config.n_rot,
+                                 .n_ctx_orig = 1024};
         Model *model = model_random(&config, 1, &err);
         if (!model) fail(&err);
         for (size_t i = 0; i < COUNT_OF(lengths); i++) {
             int64_t n = lengths[i];
-            double seconds = prefill_s(model, n);
+            size_t bytes;
+            double seconds = prefill_s(model, n, &bytes);
             double rate = counted_gflop(&config, n) / seconds;
             printf("%-6s %6lld %12.0f %10.1f %9.0f%% %8.0f\n", shapes[s].name, (long long)n,
-                   (double)n / seconds, rate, 100.0 * rate / peak,
-                   (double)session_bytes(&config, n, &table) / 1048576.0);
+                   (double)n / seconds, rate, 100.0 * rate / peak, (double)bytes / 1048576.0);
             fflush(stdout);
         }
         model_free(model);

@@ -1,5 +1,6 @@
 /* Preloaded into the program: the FAIL_AT-th allocation after main has begun fails, once.
  * main begins where the program first asks about SIGINT; what libraries allocate while they are loaded is left alone. */
+/* NOLINTBEGIN: names and parameters are those of the C library that it stands before */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
@@ -47,3 +48,4 @@ void *aligned_alloc(size_t alignment, size_t n)
 {
     return fails() ? NULL : __libc_memalign(alignment, n);
 }
+/* NOLINTEND */
