@@ -6,6 +6,12 @@
 
 enum { FIXTURE_MAX_ITEMS = 16 };
 
+/* The braces of an array inside an initialiser, which clang-format 14 crashes on when it sees them. */
+#define LIST_OF(...) \
+ {                   \
+  __VA_ARGS__        \
+ }
+
 /* Options as the command line would fill them; set what a test needs, then call fixture_plan. */
 typedef struct {
     const char *model; /* name of the pretend model; decides its hash */

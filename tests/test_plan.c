@@ -1,4 +1,3 @@
-/* clang-format off: version 14 crashes on arrays inside the initialisers of this file */
 #include "tests/test_util.h"
 
 #include <math.h>
@@ -39,9 +38,9 @@ static void test_plan_multiplies_all_axes(void **state)
 {
     (void)state;
     Fixture fixture;
-    make(&fixture, &(FixtureAsk){.methods = {"none", "ntk:lambda=2", "ntk:lambda=4"},
-                                 .probes = {"passkey:depths=5", "perplexity:k=32"},
-                                 .n_ctx = {128, 256, 512},
+    make(&fixture, &(FixtureAsk){.methods = LIST_OF("none", "ntk:lambda=2", "ntk:lambda=4"),
+                                 .probes = LIST_OF("passkey:depths=5", "perplexity:k=32"),
+                                 .n_ctx = LIST_OF(128, 256, 512),
                                  .corpus = make_text(12000)});
     assert_int_equal(fixture.plan->n_cells, 3 * 3 * (5 + 1));
     fixture_free(&fixture);
@@ -51,10 +50,10 @@ static void test_plan_equal_settings_run_once_under_the_first_label(void **state
 {
     (void)state;
     Fixture fixture;
-    make(&fixture, &(FixtureAsk){.methods = {"none", "linear:factor=1", "ntk:lambda=1", "pi:factor=1",
-                                             "ntk:lambda=2", "ntk:alpha=1"},
-                                 .probes = {"passkey"},
-                                 .n_ctx = {256}});
+    make(&fixture, &(FixtureAsk){.methods = LIST_OF("none", "linear:factor=1", "ntk:lambda=1",
+                                                    "pi:factor=1", "ntk:lambda=2", "ntk:alpha=1"),
+                                 .probes = LIST_OF("passkey"),
+                                 .n_ctx = LIST_OF(256)});
     const PlanModel *model = &fixture.plan->models[0];
     assert_int_equal(model->n_settings, 2);
     assert_string_equal(model->settings[0].label, "none");
@@ -68,7 +67,7 @@ static void test_plan_without_methods_compares_none_linear_and_ntk_at_the_longes
 {
     (void)state;
     Fixture fixture;
-    make(&fixture, &(FixtureAsk){.n_ctx = {256, 1024}});
+    make(&fixture, &(FixtureAsk){.n_ctx = LIST_OF(256, 1024)});
     const PlanModel *model = &fixture.plan->models[0];
     assert_int_equal(model->n_settings, 3);
     assert_string_equal(model->settings[1].label, "linear:factor=4");
@@ -80,9 +79,9 @@ static void test_plan_passkey_runs_by_needle_position_falling_over_all_lengths(v
 {
     (void)state;
     Fixture fixture;
-    make(&fixture, &(FixtureAsk){.methods = {"none"},
-                                 .probes = {"passkey:depths=5"},
-                                 .n_ctx = {200, 400, 1000}});
+    make(&fixture, &(FixtureAsk){.methods = LIST_OF("none"),
+                                 .probes = LIST_OF("passkey:depths=5"),
+                                 .n_ctx = LIST_OF(200, 400, 1000)});
     double last = INFINITY;
     for (size_t i = 0; i < fixture.plan->n_cells; i++) {
         const PlanCell *cell = &fixture.plan->cells[i];
@@ -98,9 +97,9 @@ static void test_plan_keeps_lengths_apart_where_the_table_depends_on_them(void *
 {
     (void)state;
     Fixture fixture;
-    make(&fixture, &(FixtureAsk){.methods = {"ntk:lambda=auto-each"},
-                                 .probes = {"passkey:depths=5"},
-                                 .n_ctx = {200, 400, 1000}});
+    make(&fixture, &(FixtureAsk){.methods = LIST_OF("ntk:lambda=auto-each"),
+                                 .probes = LIST_OF("passkey:depths=5"),
+                                 .n_ctx = LIST_OF(200, 400, 1000)});
     for (size_t i = 0; i < 15; i++)
         assert_int_equal(fixture.plan->cells[i].length, i / 5);
     fixture_free(&fixture);
@@ -110,9 +109,9 @@ static void test_plan_perplexity_runs_by_rising_length(void **state)
 {
     (void)state;
     Fixture fixture;
-    make(&fixture, &(FixtureAsk){.methods = {"none"},
-                                 .probes = {"perplexity:protocol=disjoint"},
-                                 .n_ctx = {128, 256, 512},
+    make(&fixture, &(FixtureAsk){.methods = LIST_OF("none"),
+                                 .probes = LIST_OF("perplexity:protocol=disjoint"),
+                                 .n_ctx = LIST_OF(128, 256, 512),
                                  .corpus = make_text(2000)});
     for (size_t i = 0; i < 3; i++)
         assert_int_equal(fixture.plan->cells[i].length, i);
@@ -123,10 +122,11 @@ static void test_plan_keeps_cells_that_cannot_be_run_with_their_reason(void **st
 {
     (void)state;
     Fixture fixture;
-    make(&fixture, &(FixtureAsk){.methods = {"none"},
-                                 .probes = {"passkey:depths=2", "perplexity:protocol=disjoint"},
-                                 .n_ctx = {64, 4096},
-                                 .corpus = make_text(1000)});
+    make(&fixture,
+         &(FixtureAsk){.methods = LIST_OF("none"),
+                       .probes = LIST_OF("passkey:depths=2", "perplexity:protocol=disjoint"),
+                       .n_ctx = LIST_OF(64, 4096),
+                       .corpus = make_text(1000)});
     assert_int_equal(fixture.plan->n_cells, 6);
     size_t n_invalid = 0, n_short = 0;
     for (size_t i = 0; i < 6; i++) {
@@ -145,8 +145,10 @@ static void test_plan_keeps_cells_that_cannot_be_run_with_their_reason(void **st
 static void test_plan_key_changes_with_each_input_and_with_nothing_else(void **state)
 {
     (void)state;
-    static const FixtureAsk base = {
-        .methods = {"ntk:lambda=2"}, .probes = {"passkey"}, .n_ctx = {512}, .seed = 1};
+    static const FixtureAsk base = {.methods = LIST_OF("ntk:lambda=2"),
+                                    .probes = LIST_OF("passkey"),
+                                    .n_ctx = LIST_OF(512),
+                                    .seed = 1};
     FixtureAsk asks[10];
     for (size_t i = 0; i < COUNT_OF(asks); i++)
         asks[i] = base;
@@ -181,9 +183,9 @@ static void test_plan_key_changes_with_each_input_and_with_nothing_else(void **s
 static void test_plan_key_changes_with_the_text_and_its_grid(void **state)
 {
     (void)state;
-    FixtureAsk ask = {.methods = {"none"},
-                      .probes = {"perplexity:k=16,windows=4"},
-                      .n_ctx = {64},
+    FixtureAsk ask = {.methods = LIST_OF("none"),
+                      .probes = LIST_OF("perplexity:k=16,windows=4"),
+                      .n_ctx = LIST_OF(64),
                       .target_max = 512,
                       .corpus = make_text(3000)};
     char key[HASH_HEX_SIZE], other[HASH_HEX_SIZE];
@@ -202,7 +204,7 @@ static void test_plan_of_too_many_cells_needs_yes(void **state)
     (void)state;
     Err err = {0};
     Fixture fixture;
-    FixtureAsk ask = {.methods = {"none", "ntk:lambda=2", "ntk:lambda=3", "ntk:lambda=4"}};
+    FixtureAsk ask = {.methods = LIST_OF("none", "ntk:lambda=2", "ntk:lambda=3", "ntk:lambda=4")};
     char *probes_given[FIXTURE_MAX_ITEMS];
     for (int i = 0; i < FIXTURE_MAX_ITEMS; i++) {
         ask.n_ctx[i] = 64 * (i + 1);
@@ -223,9 +225,9 @@ static void test_plan_same_probe_twice_is_one(void **state)
 {
     (void)state;
     Fixture fixture;
-    make(&fixture, &(FixtureAsk){.methods = {"none"},
-                                 .probes = {"passkey", "passkey:trials=4"},
-                                 .n_ctx = {256}});
+    make(&fixture, &(FixtureAsk){.methods = LIST_OF("none"),
+                                 .probes = LIST_OF("passkey", "passkey:trials=4"),
+                                 .n_ctx = LIST_OF(256)});
     assert_int_equal(fixture.plan->n_probes, 1);
     fixture_free(&fixture);
 }
@@ -235,7 +237,9 @@ static void test_plan_probe_without_its_text_is_a_usage_error(void **state)
     (void)state;
     Err err = {0};
     Fixture fixture;
-    assert_err(fixture_plan(&fixture, &(FixtureAsk){.probes = {"perplexity"}, .n_ctx = {256}}, &err),
+    assert_err(fixture_plan(&fixture,
+                            &(FixtureAsk){.probes = LIST_OF("perplexity"), .n_ctx = LIST_OF(256)},
+                            &err),
                &err, ERR_USAGE, "--corpus");
     fixture_free(&fixture);
 }
@@ -244,9 +248,9 @@ static void test_plan_cost_grows_with_length_and_shrinks_with_depth(void **state
 {
     (void)state;
     Fixture fixture;
-    make(&fixture, &(FixtureAsk){.methods = {"none"},
-                                 .probes = {"passkey:depths=2"},
-                                 .n_ctx = {256, 4096}});
+    make(&fixture, &(FixtureAsk){.methods = LIST_OF("none"),
+                                 .probes = LIST_OF("passkey:depths=2"),
+                                 .n_ctx = LIST_OF(256, 4096)});
     double start_short = 0, start_long = 0, end_long = 0;
     for (size_t i = 0; i < 4; i++) {
         const PlanCell *cell = &fixture.plan->cells[i];
