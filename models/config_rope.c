@@ -22,47 +22,58 @@ static const struct {
     const char *type;
     const char *method;
 } rope_types[] = {
-    {"default",      "none"  },
-    {"none",         "none"  },
-    {"linear",       "linear"},
-    {"dynamic",      NULL    },
-    {"yarn",         NULL    },
-    {"llama3",       NULL    },
-    {"longrope",     NULL    },
-    {"su",           NULL    },
-    {"ntk",          NULL    },
-    {"dynamic-yarn", NULL    },
-    {"proportional", NULL    },
-    {"mrope",        NULL    },
+    {"default",      "none"       },
+    {"none",         "none"       },
+    {"linear",       "linear"     },
+    {"dynamic",      "dynamic-ntk"},
+    {"yarn",         "yarn"       },
+    {"llama3",       "llama3"     },
+    {"longrope",     "longrope"   },
+    {"su",           "longrope"   },
+    {"ntk",          NULL         },
+    {"dynamic-yarn", NULL         },
+    {"proportional", NULL         },
+    {"mrope",        NULL         },
 };
 
-/* Keys of a scaling dictionary that every type may hold, and those of one method. */
+/* Keys of a scaling dictionary that are parameters of a method. attn_factor is none of them: other programs
+ * multiply by it and the reference does not know it. */
 static const struct {
     const char *key;
-    const char *method; /* NULL: any */
-} rope_keys[] = {
-    {"type",                             NULL    },
-    {"rope_type",                        NULL    },
-    {"rope_theta",                       NULL    },
-    {"partial_rotary_factor",            NULL    },
-    {"factor",                           "linear"},
-    {"original_max_position_embeddings", "linear"},
+    RopeParam param;
+} param_keys[] = {
+    {"factor",           ROPE_FACTOR          },
+    {"attention_factor", ROPE_ATTENTION_FACTOR},
+    {"beta_fast",        ROPE_BETA_FAST       },
+    {"beta_slow",        ROPE_BETA_SLOW       },
+    {"mscale",           ROPE_MSCALE          },
+    {"mscale_all_dim",   ROPE_MSCALE_ALL_DIM  },
+    {"low_freq_factor",  ROPE_LOW_FREQ_FACTOR },
+    {"high_freq_factor", ROPE_HIGH_FREQ_FACTOR},
 };
+
+/* Keys that say what the dictionary is, and that every type may hold. */
+static const char *const general_keys[] = {"type", "rope_type", "rope_theta",
+                                           "partial_rotary_factor"};
 
 bool config_rope_method(const char *type, const RopeMethod **method, Err *err)
 {
     for (size_t i = 0; i < COUNT_OF(rope_types); i++) {
         if (!str_equal(rope_types[i].type, type)) continue;
         if (!rope_types[i].method)
-            return err_set(err, ERR_UNSUPPORTED,
-                           "RoPE scaling of type \"%s\" is not supported; default and linear are",
-                           type);
+            return err_set(
+                err, ERR_UNSUPPORTED,
+                "RoPE scaling of type \"%s\" is not supported; default, linear, dynamic, yarn, llama3 "
+                "and longrope are",
+                type);
         *method = rope_method_find(rope_types[i].method);
         assert(*method);
         return true;
     }
-    return err_set(err, ERR_INPUT,
-                   "RoPE scaling of unknown type \"%s\"; default and linear are read", type);
+    return err_set(
+        err, ERR_INPUT,
+        "RoPE scaling of unknown type \"%s\"; default, linear, dynamic, yarn, llama3 and longrope are read",
+        type);
 }
 
 void config_rope_lengths(ModelConfig *config, double factor, int64_t original, Buf *notes)
@@ -118,10 +129,15 @@ static bool read_type(const json_t *dictionary, const char *where, const char **
 
 static bool key_is_read(const char *key, const RopeMethod *method)
 {
-    for (size_t i = 0; i < COUNT_OF(rope_keys); i++)
-        if (str_equal(rope_keys[i].key, key))
-            return !rope_keys[i].method || str_equal(rope_keys[i].method, method->name);
-    return false;
+    for (size_t i = 0; i < COUNT_OF(general_keys); i++)
+        if (str_equal(general_keys[i], key)) return true;
+    for (size_t i = 0; i < COUNT_OF(param_keys); i++)
+        if (str_equal(param_keys[i].key, key))
+            return (method->params & ROPE_READS(param_keys[i].param)) != 0;
+    if (str_equal(key, "original_max_position_embeddings")) return !rope_method_is_plain(method);
+    if (str_equal(key, "truncate")) return (method->params & ROPE_READS(ROPE_TRUNCATE)) != 0;
+    return method->reads_factor_lists &&
+           (str_equal(key, "short_factor") || str_equal(key, "long_factor"));
 }
 
 static bool check_keys(json_t *dictionary, const char *where, const RopeMethod *method, Err *err)
@@ -167,6 +183,48 @@ static bool read_theta(const json_t *root, const json_t *dictionary, const char 
     return true;
 }
 
+static bool read_params(const json_t *dictionary, RopeSpec *spec, Err *err)
+{
+    for (size_t i = 0; i < COUNT_OF(param_keys); i++) {
+        RopeValue *value = &spec->param[param_keys[i].param];
+        if (!json_find(dictionary, param_keys[i].key)) continue;
+        value->kind = ROPE_NUMBER;
+        if (!json_get_double(dictionary, param_keys[i].key, &value->number, err)) return false;
+    }
+    bool truncate = true;
+    if (!json_get_bool(dictionary, "truncate", &truncate, err)) return false;
+    if (!truncate) spec->param[ROPE_TRUNCATE] = (RopeValue){ROPE_NUMBER, 0.0};
+    return true;
+}
+
+static bool read_factors(const json_t *dictionary, const char *key, RopeFactors *factors, Err *err)
+{
+    const json_t *list = json_find(dictionary, key);
+    if (!list) return true;
+    if (!json_is_array(list) || json_array_size(list) > ROPE_MAX_PAIRS)
+        return err_set(err, ERR_INPUT, "key \"%s\" must be a list of at most %d numbers", key,
+                       ROPE_MAX_PAIRS);
+    for (size_t i = 0; i < json_array_size(list); i++) {
+        const json_t *item = json_array_get(list, i);
+        if (!json_is_number(item))
+            return err_set(err, ERR_INPUT, "key \"%s\", entry %zu is not a number", key, i);
+        factors->factor[factors->n++] = json_number_value(item);
+    }
+    return true;
+}
+
+/* LongRoPE's factor follows from the lengths where it is not stated; the other types state theirs. */
+static bool find_factor(const ModelConfig *config, const json_t *dictionary, int64_t original,
+                        double *factor, Err *err)
+{
+    if (!json_get_double(dictionary, "factor", factor, err)) return false;
+    if (rope_method_is_plain(config->rope.method) || json_find(dictionary, "factor")) return true;
+    if (!config->rope.method->reads_factor_lists || original < 1 || original > config->n_ctx_train)
+        return err_set(err, ERR_INPUT, "type \"%s\" needs a factor", config->rope.method->name);
+    *factor = (double)config->n_ctx_train / (double)original;
+    return true;
+}
+
 static bool read_scaling(const json_t *root, json_t *dictionary, const char *where,
                          ModelConfig *config, Buf *notes, Err *err)
 {
@@ -181,7 +239,6 @@ static bool read_scaling(const json_t *root, json_t *dictionary, const char *whe
     double factor = 0;
     int64_t original = 0;
     if (!json_get_double(dictionary, "partial_rotary_factor", &partial, err) ||
-        !json_get_double(dictionary, "factor", &factor, err) ||
         !json_get_i64(root, "original_max_position_embeddings", 0, ROPE_MAX_POSITION, &original,
                       err) ||
         !json_get_i64(dictionary, "original_max_position_embeddings", 0, ROPE_MAX_POSITION,
@@ -191,8 +248,11 @@ static bool read_scaling(const json_t *root, json_t *dictionary, const char *whe
         return err_set(err, ERR_UNSUPPORTED,
                        "%s.partial_rotary_factor is %g: only whole heads are rotated", where,
                        partial);
-    if (!rope_method_is_plain(config->rope.method) && !json_find(dictionary, "factor"))
-        return err_set(err, ERR_INPUT, "%s: type \"%s\" needs a factor", where, type);
+    if (!find_factor(config, dictionary, original, &factor, err) ||
+        !read_params(dictionary, &config->rope, err) ||
+        !read_factors(dictionary, "short_factor", &config->rope.short_factors, err) ||
+        !read_factors(dictionary, "long_factor", &config->rope.long_factors, err))
+        return err_prefix(err, "%s", where);
     config_rope_lengths(config, factor, original, notes);
     return true;
 }

@@ -222,6 +222,11 @@ static bool read_scaling(const Gguf *gguf, ModelConfig *config, Buf *notes, Err 
     str_escape(text.text, text.n, type, sizeof type);
     if (!config_rope_method(type[0] ? type : legacy ? "linear" : "none", &config->rope.method, err))
         return err_prefix(err, "%s", key);
+    if (!rope_method_is_plain(config->rope.method) &&
+        !str_equal(config->rope.method->name, "linear"))
+        return err_set(err, ERR_UNSUPPORTED,
+                       "%s: type \"%s\" is not read from GGUF files; none and linear are", key,
+                       type);
     if (!gguf_get_double(gguf, key_of(config, "rope.scaling.factor", key), &factor, err))
         return false;
     if (!rope_method_is_plain(config->rope.method) && factor == 0)

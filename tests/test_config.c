@@ -1,5 +1,6 @@
 #include "tests/test_util.h"
 
+#include <math.h>
 #include <string.h>
 
 #include "base/json.h"
@@ -277,26 +278,32 @@ static void test_bad_scaling_is_refused(void **state)
         ErrCode code;
         const char *part;
     } rows[] = {
-        {"{\"type\":\"linear\",\"rope_type\":\"yarn\",\"factor\":2}", ERR_INPUT,
-         "type is \"linear\" and rope_type is \"yarn\""                                                               },
-        {"{\"factor\":2}",                                            ERR_INPUT,       "has a factor but no rope_type"},
-        {"{\"type\":\"linear\"}",                                     ERR_INPUT,       "needs a factor"               },
-        {"{\"type\":\"linear\",\"factor\":0.5}",                      ERR_INPUT,       "factor"                       },
-        {"{\"type\":\"linear\",\"factor\":\"2\"}",                    ERR_INPUT,       "\"factor\" is a string"       },
-        {"{\"type\":\"linear\",\"factor\":2,\"attn_factor\":0.8}",    ERR_INPUT,
-         "key \"attn_factor\""                                                                                        },
-        {"{\"type\":\"default\",\"factor\":2}",                       ERR_INPUT,       "key \"factor\""               },
-        {"{\"type\":\"wobbly\",\"factor\":2}",                        ERR_INPUT,       "unknown type \"wobbly\""      },
-        {"{\"type\":\"yarn\",\"factor\":2}",                          ERR_UNSUPPORTED, "type \"yarn\""                },
-        {"{\"type\":\"dynamic\",\"factor\":2}",                       ERR_UNSUPPORTED, "type \"dynamic\""             },
-        {"{\"rope_type\":\"llama3\",\"factor\":8}",                   ERR_UNSUPPORTED, "type \"llama3\""              },
-        {"{\"type\":\"longrope\"}",                                   ERR_UNSUPPORTED, "type \"longrope\""            },
-        {"{\"type\":\"su\"}",                                         ERR_UNSUPPORTED, "type \"su\""                  },
-        {"{\"full_attention\":{\"rope_type\":\"default\"}}",          ERR_UNSUPPORTED,
-         "between layer types"                                                                                        },
-        {"{\"type\":\"default\",\"partial_rotary_factor\":0.5}",      ERR_UNSUPPORTED,
-         "partial_rotary_factor"                                                                                      },
-        {"\"linear\"",                                                ERR_INPUT,       "must be null or an object"    },
+        {"{\"type\":\"linear\",\"rope_type\":\"yarn\",\"factor\":2}",      ERR_INPUT,
+         "type is \"linear\" and rope_type is \"yarn\""                                                                      },
+        {"{\"factor\":2}",                                                 ERR_INPUT,       "has a factor but no rope_type"  },
+        {"{\"type\":\"linear\"}",                                          ERR_INPUT,       "needs a factor"                 },
+        {"{\"type\":\"linear\",\"factor\":0.5}",                           ERR_INPUT,       "factor"                         },
+        {"{\"type\":\"linear\",\"factor\":\"2\"}",                         ERR_INPUT,       "\"factor\" is a string"         },
+        {"{\"type\":\"linear\",\"factor\":2,\"attn_factor\":0.8}",         ERR_INPUT,
+         "key \"attn_factor\""                                                                                               },
+        {"{\"type\":\"default\",\"factor\":2}",                            ERR_INPUT,       "key \"factor\""                 },
+        {"{\"type\":\"wobbly\",\"factor\":2}",                             ERR_INPUT,       "unknown type \"wobbly\""        },
+        {"{\"type\":\"yarn\"}",                                            ERR_INPUT,       "needs a factor"                 },
+        {"{\"type\":\"yarn\",\"factor\":4,\"attn_factor\":0.878}",         ERR_INPUT,
+         "key \"attn_factor\""                                                                                               },
+        {"{\"type\":\"ntk\",\"factor\":2}",                                ERR_UNSUPPORTED, "type \"ntk\""                   },
+        {"{\"rope_type\":\"llama3\",\"factor\":8,\"low_freq_factor\":4}",  ERR_INPUT,
+         "high_freq_factor"                                                                                                  },
+        {"{\"rope_type\":\"llama3\",\"factor\":8,\"beta_fast\":4}",        ERR_INPUT,       "key \"beta_fast\""              },
+        {"{\"type\":\"longrope\",\"factor\":2}",                           ERR_INPUT,       "short factor list has 0 entries"},
+        {"{\"type\":\"longrope\",\"factor\":2,\"long_factor\":[1,\"x\"]}", ERR_INPUT,
+         "entry 1 is not a number"                                                                                           },
+        {"{\"type\":\"su\"}",                                              ERR_INPUT,       "needs a factor"                 },
+        {"{\"full_attention\":{\"rope_type\":\"default\"}}",               ERR_UNSUPPORTED,
+         "between layer types"                                                                                               },
+        {"{\"type\":\"default\",\"partial_rotary_factor\":0.5}",           ERR_UNSUPPORTED,
+         "partial_rotary_factor"                                                                                             },
+        {"\"linear\"",                                                     ERR_INPUT,       "must be null or an object"      },
     };
     for (size_t i = 0; i < COUNT_OF(rows); i++) {
         char *text = str_format(GOOD ",\"rope_scaling\":%s", rows[i].scaling);
@@ -306,6 +313,43 @@ static void test_bad_scaling_is_refused(void **state)
     assert_refused(GOOD ",\"rope_scaling\":{\"type\":\"linear\",\"factor\":2},"
                         "\"rope_parameters\":{\"rope_type\":\"linear\",\"factor\":4}",
                    ERR_INPUT, "both there and differ");
+}
+
+/* The rotation that a scaling dictionary stands for, at n_ctx. */
+static RopeTable imported(const char *scaling, const char *method, int64_t n_ctx)
+{
+    char *text = str_format("{" GOOD ",\"rope_scaling\":%s}", scaling);
+    ModelConfig c;
+    RopeTable table;
+    Buf notes = {0};
+    Err err = {0};
+    assert_ok(read_text(text, &c, &notes, &err), &err);
+    buf_free(&notes);
+    assert_string_equal(c.rope.method->name, method);
+    assert_ok(rope_spec_resolve(&c.rope, n_ctx, &err), &err);
+    assert_ok(rope_table_make(&c.rope, n_ctx, &table, &err), &err);
+    free(text);
+    return table;
+}
+
+static void test_every_scaling_that_configs_hold_becomes_its_method(void **state)
+{
+    (void)state;
+    RopeTable table =
+        imported("{\"rope_type\":\"yarn\",\"factor\":16,\"mscale\":1,\"mscale_all_dim\":1,"
+                 "\"beta_fast\":4,\"truncate\":false,\"original_max_position_embeddings\":256}",
+                 "yarn", 4096);
+    assert_close(table.amplitude, 1.0, 1e-12, 0.0);
+    table = imported("{\"type\":\"yarn\",\"factor\":16}", "yarn", 4096);
+    assert_close(table.amplitude, 1.2772588722239781, 1e-12, 0.0);
+    table = imported(
+        "{\"rope_type\":\"llama3\",\"factor\":8,\"low_freq_factor\":1,\"high_freq_factor\":4,"
+        "\"original_max_position_embeddings\":256}",
+        "llama3", 4096);
+    assert_close(rope_scaled_angle(&table, table.n_pairs - 1) * 8.0,
+                 pow(500000.0, -2.0 * (table.n_pairs - 1) / (2.0 * table.n_pairs)), 1e-12, 0.0);
+    table = imported("{\"type\":\"dynamic\",\"factor\":2}", "dynamic-ntk", 4096);
+    assert_close(rope_scaled_angle(&table, 0), 1.0, 0.0, 0.0);
 }
 
 static void test_ids_may_be_lists(void **state)
@@ -385,6 +429,7 @@ int main(void)
         cmocka_unit_test(test_linear_scaling_is_the_trained_method),
         cmocka_unit_test(test_lengths_that_contradict_are_noted),
         cmocka_unit_test(test_bad_scaling_is_refused),
+        cmocka_unit_test(test_every_scaling_that_configs_hold_becomes_its_method),
         cmocka_unit_test(test_ids_may_be_lists),
         cmocka_unit_test(test_deep_and_long_configs_are_refused),
         cmocka_unit_test(test_real_configs_of_other_kinds_are_refused_by_name),
