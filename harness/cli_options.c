@@ -11,7 +11,7 @@
 #include "models/rope.h"
 
 /* Commands that measure under a setting, and those among them that read a text. */
-#define SETTING    (COMMAND_SWEEP | COMMAND_THETA | COMMAND_SCORE | COMMAND_GENERATE)
+#define SETTING    (COMMAND_SWEEP | COMMAND_THETA | COMMAND_EXPORT | COMMAND_SCORE | COMMAND_GENERATE)
 #define READS_TEXT (COMMAND_SCORE | COMMAND_GENERATE)
 #define RUNS_MODEL (COMMAND_SWEEP | COMMAND_SCORE | COMMAND_GENERATE)
 
@@ -74,7 +74,7 @@ const OptionRow option_rows[] = {
      .high = 2 * ROPE_MAX_PAIRS,
      .argument = "D",
      .help = "rotary width, where no model is given",
-     .commands = COMMAND_THETA},
+     .commands = COMMAND_THETA | COMMAND_EXPORT},
     {.name = "n-ctx-orig",
      .type = OPTION_SIZE,
      .offset = FIELD(n_ctx_orig),
@@ -211,7 +211,7 @@ const OptionRow option_rows[] = {
      .offset = FIELD(format),
      .argument = "NAME",
      .help = "of what is printed; see above",
-     .commands = COMMAND_REPORT | COMMAND_THETA},
+     .commands = COMMAND_REPORT | COMMAND_THETA | COMMAND_EXPORT},
     {.name = "output",
      .short_name = 'o',
      .type = OPTION_TEXT,

@@ -12,7 +12,6 @@
 #include "harness/commands.h"
 #include "harness/load.h"
 #include "harness/settings.h"
-#include "models/weights.h"
 
 /* A setting at one length. */
 typedef struct {
@@ -160,33 +159,6 @@ static const AngleFormat *find_format(const Options *options, Err *err)
     return NULL;
 }
 
-/* The rotation to start from: a model's, or one of --base and --dim alone. */
-static bool read_own(const Options *options, RopeSpec *own, Err *err)
-{
-    if (options->model.n == 0) {
-        if (options->dim == 0 || options->theta == 0.0)
-            return err_set(err, ERR_USAGE, "give --model PATH, or --base B and --dim D");
-        if (options->dim % 2 != 0)
-            return err_set(err, ERR_USAGE, "--dim %lld: pairs need an even number",
-                           (long long)options->dim);
-        *own = (RopeSpec){.method = rope_method_find("none"),
-                          .theta = options->theta,
-                          .n_rot = (int)options->dim,
-                          .n_ctx_orig = options->n_ctx_orig};
-        return true;
-    }
-    const char *path;
-    ModelConfig config;
-    if (options->dim)
-        return err_set(err, ERR_USAGE, "--dim is for use without --model, whose width is known");
-    if (!load_one_path(options, &path, err)) return false;
-    WeightFile *file = weights_open(path, err);
-    bool ok = file && weights_read_config(file, &config, err);
-    if (ok) *own = config.rope;
-    weights_close(file);
-    return ok;
-}
-
 static bool make_angles(const RopeSpec *spec, int64_t n_ctx, bool length_is_known, Angles *out,
                         Err *err)
 {
@@ -221,7 +193,7 @@ int cmd_theta(const Command *command, const Options *options, Err *err)
     RopeSpec own = {0};
     SettingList settings = {0};
     const AngleFormat *format = find_format(options, err);
-    if (!format || !read_own(options, &own, err) ||
+    if (!format || !load_rope(options, &own, err) ||
         !settings_make(options, &own, SETTING_METHOD_MODEL, 0, &settings, err))
         return cli_exit_status(err->code);
     size_t n_lengths = options->n_ctx.n ? options->n_ctx.n : 1;

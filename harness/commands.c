@@ -31,6 +31,17 @@ const Command commands[] = {
          "  ropewalk theta --lambda 0.25 --base 10000 --dim 128\n"
          "  ropewalk theta --model models/walker --method linear,ntk --target 1k\n"
          "  ropewalk theta --base 10000 --dim 64 --n-ctx-orig 512 --method ntk --n-ctx 2k --format csv\n"},
+    {.name = "export",
+     .run = cmd_export,
+     .bit = COMMAND_EXPORT,
+     .help = "Print a setting as configuration of the programs that deploy it.",
+     .usage = "export (--model PATH | --base B --dim D) --n-ctx N [options]",
+     .about =
+         "Formats are hf-v5, hf-v4, vllm, llama.cpp and gguf; without --format all are printed.\n"
+         "What a format cannot hold is said and not written.\n", .examples =
+         "  ropewalk export --model models/walker --method ntk --n-ctx 1k\n"
+         "  ropewalk export --model models/walker --lambda 8 --n-ctx 1k --format llama.cpp\n"
+         "  ropewalk export --base 10000 --dim 128 --n-ctx-orig 4k --method yarn --n-ctx 16k --format hf-v5\n"},
     {.name = "inspect",
      .run = cmd_inspect,
      .bit = COMMAND_INSPECT,
@@ -71,5 +82,5 @@ const Command commands[] = {
          "  ropewalk generate --model models/walker --text \"And God said,\" --n-new 20\n"
          "  ropewalk generate --model models/walker --n-new 50\n"
          "  ropewalk generate --model models/walker --file README.md --n-new 20 --factor 8\n"},
-    {.name = NULL                        },
+    {.name = NULL                                                                              },
 };

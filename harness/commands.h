@@ -13,13 +13,15 @@ enum {
     COMMAND_LIST = 1 << 4,
     COMMAND_SCORE = 1 << 5,
     COMMAND_GENERATE = 1 << 6,
-    COMMAND_ALL = (1 << 7) - 1,
+    COMMAND_EXPORT = 1 << 7,
+    COMMAND_ALL = (1 << 8) - 1,
 };
 
 int cmd_sweep(const Command *command, const Options *options, Err *err);
 int cmd_report(const Command *command, const Options *options, Err *err);
 int cmd_theta(const Command *command, const Options *options, Err *err);
 int cmd_inspect(const Command *command, const Options *options, Err *err);
+int cmd_export(const Command *command, const Options *options, Err *err);
 int cmd_list(const Command *command, const Options *options, Err *err);
 int cmd_score(const Command *command, const Options *options, Err *err);
 int cmd_generate(const Command *command, const Options *options, Err *err);

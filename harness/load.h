@@ -8,6 +8,10 @@
 /* The single model path of --model. Errors: USAGE (none, or several). */
 bool load_one_path(const Options *options, const char **path, Err *err) MUST_USE;
 
+/* The rotation to start from: that of --model, whose weights are not loaded, or one of --base and --dim alone
+ * (n_ctx_orig is then 0 unless --n-ctx-orig gives it). Errors: USAGE, INPUT, UNSUPPORTED. */
+bool load_rope(const Options *options, RopeSpec *own, Err *err) MUST_USE;
+
 /* Loads a model and refuses weights that are NaN or infinite unless --allow-nan. Errors: as model_load, INPUT. */
 Model *load_model(const Options *options, const char *path, Err *err) MUST_USE;
 

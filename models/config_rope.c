@@ -300,3 +300,65 @@ bool config_rope_from_json(const json_t *root, ModelConfig *config, Buf *notes, 
     if (!read_theta(root, dictionary, where, config, notes, err)) return false;
     return !dictionary || read_scaling(root, dictionary, where, config, notes, err);
 }
+
+/* "default" for methods that are another base, the type of the method otherwise; NULL: there is none. */
+static const char *type_of(const RopeMethod *method)
+{
+    if (str_equal(method->name, "ntk") || str_equal(method->name, "abf")) return "default";
+    const char *name = str_equal(method->name, "pi") ? "linear" : method->name;
+    for (size_t i = 0; i < COUNT_OF(rope_types); i++)
+        if (rope_types[i].method && str_equal(rope_types[i].method, name))
+            return rope_types[i].type;
+    return NULL;
+}
+
+/* Parameters that the keys have no words for. */
+static bool is_expressible(const RopeSpec *spec)
+{
+    bool has_extrapolation =
+        rope_spec_has(spec, ROPE_EXT_FACTOR) && rope_spec_value(spec, ROPE_EXT_FACTOR, 1) != 1.0;
+    bool has_start = rope_spec_has(spec, ROPE_START) && rope_spec_value(spec, ROPE_START, 1) != 0.0;
+    bool has_multiplier =
+        rope_spec_has(spec, ROPE_ATTN_FACTOR) && rope_spec_value(spec, ROPE_ATTN_FACTOR, 1) != 1.0;
+    return type_of(spec->method) && !has_extrapolation && !has_start && !has_multiplier;
+}
+
+static json_t *factors_json(const RopeFactors *factors)
+{
+    json_t *list = json_array();
+    for (int i = 0; i < factors->n; i++)
+        json_array_append_new(list, json_real(factors->factor[i]));
+    return list;
+}
+
+json_t *config_rope_to_json(const RopeSpec *spec, double *theta, Err *err)
+{
+    char text[ROPE_TEXT_SIZE];
+    rope_spec_text(spec, text);
+    if (!is_expressible(spec)) {
+        err_set(err, ERR_UNSUPPORTED, "config.json has no words for %s", text);
+        return NULL;
+    }
+    const char *type = type_of(spec->method);
+    bool is_default = str_equal(type, "default");
+    json_t *dictionary = json_pack("{s:s}", "rope_type", type);
+    *theta = rope_spec_base(spec, spec->n_ctx_orig);
+    for (size_t i = 0; i < COUNT_OF(param_keys); i++)
+        if (rope_spec_has(spec, param_keys[i].param))
+            json_object_set_new(
+                dictionary, param_keys[i].key,
+                json_real(rope_spec_value(spec, param_keys[i].param, spec->n_ctx_orig)));
+    if (rope_spec_has(spec, ROPE_TRUNCATE))
+        json_object_set_new(dictionary, "truncate",
+                            json_boolean(rope_spec_value(spec, ROPE_TRUNCATE, 1) != 0.0));
+    if (spec->method->reads_factor_lists) {
+        json_object_set_new(dictionary, "short_factor", factors_json(&spec->short_factors));
+        json_object_set_new(dictionary, "long_factor", factors_json(&spec->long_factors));
+    }
+    bool states_length =
+        !is_default && (!spec->method->depends_on_n_ctx || spec->method->reads_factor_lists);
+    if (states_length)
+        json_object_set_new(dictionary, "original_max_position_embeddings",
+                            json_integer(spec->n_ctx_orig));
+    return dictionary;
+}

@@ -414,3 +414,11 @@ void rope_spec_axes(const RopeSpec *spec, int64_t n_ctx, double *lambda, double 
         *lambda = rope_lambda_of(rope_spec_value(spec, ROPE_ALPHA, n_ctx), spec->n_rot);
     if (rope_spec_has(spec, ROPE_FACTOR)) *factor = rope_spec_value(spec, ROPE_FACTOR, n_ctx);
 }
+
+double rope_spec_base(const RopeSpec *spec, int64_t n_ctx)
+{
+    double lambda, factor;
+    if (rope_spec_has(spec, ROPE_BASE)) return rope_spec_value(spec, ROPE_BASE, n_ctx);
+    rope_spec_axes(spec, n_ctx, &lambda, &factor);
+    return isnan(lambda) ? spec->theta : lambda * spec->theta;
+}

@@ -131,7 +131,7 @@ bool tokenizer_encode(const Tokenizer *tokenizer, const char *text, size_t n, bo
         return err_set(
             err, ERR_UNSUPPORTED,
             "the model's file does not name its pre-tokenizer (tokenizer.ggml.pre), so text cannot be "
-            "encoded: name one with --pretokenizer, or give token ids");
+            "encoded: give token ids");
     if (n > MAX_TEXT)
         return err_set(err, ERR_INPUT, "a text of %zu bytes, at most %d are encoded at once", n,
                        MAX_TEXT);

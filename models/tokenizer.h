@@ -88,10 +88,10 @@ Tokenizer *tokenizer_open_bpe(const BpeVocab *vocab, Err *err) MUST_USE;
 
 void tokenizer_free(Tokenizer *tokenizer);
 
-/* Appends the ids of n bytes of text. text need not be valid UTF-8: byte-level vocabularies take
- * any byte, others count a replacement (tokenizer_replacements). Errors: UNSUPPORTED (no
- * pre-tokenizer known), INPUT (a character that the vocabulary cannot spell and that has no
- * unknown token). */
+/* Appends the ids of n bytes of text; on an error, none. text need not be valid UTF-8: byte-level
+ * vocabularies and those with byte pieces take any byte, for others a byte that is no character is
+ * an unknown character. Errors: UNSUPPORTED (no pre-tokenizer known), INPUT (a character that the
+ * vocabulary cannot spell and that has no unknown token), NOMEM. */
 bool tokenizer_encode(const Tokenizer *tokenizer, const char *text, size_t n, bool parse_special,
                       TokenList *out, Err *err) MUST_USE;
 

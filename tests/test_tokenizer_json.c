@@ -85,18 +85,26 @@ static void test_bos_follows_the_documented_rule(void **state)
         bool adds_bos;
         bool is_noted;
     } cases[] = {
-        {"",       NULL,                                                                           false, false},
-        {TEMPLATE, NULL,                                                                           true,  false},
+        {"",                                                                                      NULL,                                                                           false, false},
+        {TEMPLATE,                                                                                NULL,                                                                           true,  false},
         {TEMPLATE,
-         "{\"bos_token\":\"<s>\",\"add_bos_token\":true,\"tokenizer_class\":\"LlamaTokenizer\"}",  true,  false},
+         "{\"bos_token\":\"<s>\",\"add_bos_token\":true,\"tokenizer_class\":\"LlamaTokenizer\"}",                                                                                 true,  false},
         {TEMPLATE,
-         "{\"bos_token\":\"<s>\",\"add_bos_token\":false,\"tokenizer_class\":\"LlamaTokenizer\"}", false, true },
+         "{\"bos_token\":\"<s>\",\"add_bos_token\":false,\"tokenizer_class\":\"LlamaTokenizer\"}",                                                                                false, true },
         {"",
-         "{\"bos_token\":\"<s>\",\"add_bos_token\":true,\"tokenizer_class\":\"LlamaTokenizer\"}",  true,  true },
+         "{\"bos_token\":\"<s>\",\"add_bos_token\":true,\"tokenizer_class\":\"LlamaTokenizer\"}",                                                                                 true,  true },
         {TEMPLATE,
-         "{\"bos_token\":\"<s>\",\"add_bos_token\":false,\"tokenizer_class\":\"GPT2Tokenizer\"}",  true,  true },
-        {"",       "{\"bos_token\":\"<s>\",\"model_max_length\":1000000000000000019884624838656}", false,
-         false                                                                                                 },
+         "{\"bos_token\":\"<s>\",\"add_bos_token\":false,\"tokenizer_class\":\"GPT2Tokenizer\"}",                                                                                 true,  true },
+        {"",
+         "{\"bos_token\":\"<none>\",\"add_bos_token\":true,\"tokenizer_class\":\"LlamaTokenizer\"}",                                                                              false, true },
+        {TEMPLATE,                                                                                "{\"bos_token\":{\"content\":\"<s>\"},\"add_bos_token\":null}",                 true,  false},
+        {TEMPLATE,                                                                                "{\"bos_token\":\"a\"}",                                                        true,  true },
+        {",\"post_processor\":{\"type\":\"Sequence\",\"processors\":[{\"type\":\"ByteLevel\"}]}",
+         NULL,                                                                                                                                                                    false, false},
+        {",\"post_processor\":{\"type\":\"TemplateProcessing\",\"single\":[{\"Sequence\":{\"id\":\"A\"}},"
+         "{\"SpecialToken\":{\"id\":\"<s>\"}}]}",                                        NULL,                                                                           false, true },
+        {"",                                                                                      "{\"bos_token\":\"<s>\",\"model_max_length\":1000000000000000019884624838656}", false,
+         false                                                                                                                                                                                },
     };
     for (size_t i = 0; i < COUNT_OF(cases); i++) {
         Err err;
@@ -118,21 +126,29 @@ static void test_files_that_would_be_read_half_right_are_refused(void **state)
         ErrCode code;
         const char *part;
     } bad[] = {
-        {"",                                       "[]",        "",                                      ERR_INPUT,       "merges"               },
-        {"",                                       "[\"a\"]",   "",                                      ERR_INPUT,       "one space between"    },
-        {"",                                       "[\"a x\"]", "",                                      ERR_INPUT,       "not in the vocabulary"},
-        {"",                                       "[\"a d\"]", "",                                      ERR_INPUT,       "not in the vocabulary"},
-        {"",                                       "[[\"a\"]]", "",                                      ERR_INPUT,       "pair of strings"      },
-        {"",                                       "7",         "",                                      ERR_INPUT,       "model.merges"         },
-        {"",                                       "[\"a b\"]", ",\"dropout\":0.1",                      ERR_UNSUPPORTED, "dropout"              },
-        {"",                                       "[\"a b\"]", ",\"continuing_subword_prefix\":\"##\"", ERR_UNSUPPORTED,
-         "continuing_subword_prefix"                                                                                                             },
-        {"",                                       "[\"a b\"]", ",\"end_of_word_suffix\":\"</w>\"",      ERR_UNSUPPORTED,
-         "end_of_word_suffix"                                                                                                                    },
-        {"",                                       "[\"a b\"]", ",\"unk_token\":\"<no>\"",               ERR_INPUT,       "unk_token"            },
-        {",\"normalizer\":{\"type\":\"Mystery\"}", "[\"a b\"]", "",                                      ERR_UNSUPPORTED, "Mystery"              },
-        {",\"truncation\":1,\"normalizer\":7",     "[\"a b\"]", "",                                      ERR_INPUT,       "normalizer"           },
-        {",\"decoder\":1",                         "[\"a b\"]", "",                                      ERR_INPUT,       "duplicate"            },
+        {"",                                                                                                       "[]",        "",                                      ERR_INPUT,       "merges"               },
+        {"",                                                                                                       "[\"a\"]",   "",                                      ERR_INPUT,       "one space between"    },
+        {"",                                                                                                       "[\"a x\"]", "",                                      ERR_INPUT,       "not in the vocabulary"},
+        {"",                                                                                                       "[\"a d\"]", "",                                      ERR_INPUT,       "not in the vocabulary"},
+        {"",                                                                                                       "[[\"a\"]]", "",                                      ERR_INPUT,       "pair of strings"      },
+        {"",                                                                                                       "7",         "",                                      ERR_INPUT,       "model.merges"         },
+        {"",                                                                                                       "[\"a b\"]", ",\"dropout\":0.1",                      ERR_UNSUPPORTED, "dropout"              },
+        {"",                                                                                                       "[\"a b\"]", ",\"continuing_subword_prefix\":\"##\"", ERR_UNSUPPORTED,
+         "continuing_subword_prefix"                                                                                                                                                                             },
+        {"",                                                                                                       "[\"a b\"]", ",\"end_of_word_suffix\":\"</w>\"",      ERR_UNSUPPORTED,
+         "end_of_word_suffix"                                                                                                                                                                                    },
+        {"",                                                                                                       "[\"a b\"]", ",\"unk_token\":\"<no>\"",               ERR_INPUT,       "unk_token"            },
+        {",\"normalizer\":{\"type\":\"Mystery\"}",                                                                 "[\"a b\"]", "",                                      ERR_UNSUPPORTED, "Mystery"              },
+        {",\"truncation\":1,\"normalizer\":7",                                                                     "[\"a b\"]", "",                                      ERR_INPUT,       "normalizer"           },
+        {",\"post_processor\":{\"type\":\"BertProcessing\"}",                                                      "[\"a b\"]", "",                                      ERR_UNSUPPORTED,
+         "BertProcessing"                                                                                                                                                                                        },
+        {",\"post_processor\":{\"type\":\"TemplateProcessing\",\"single\":[{\"SpecialToken\":{\"id\":\"<x>\"}}]}",
+         "[\"a b\"]",                                                                                                           "",                                      ERR_INPUT,       "<x>"                  },
+        {",\"normalizer\":{\"type\":\"Prepend\",\"prepend\":\"a much longer text\"}",                              "[\"a b\"]",
+         "",                                                                                                                                                             ERR_INPUT,       "normalizer Prepend"   },
+        {",\"normalizer\":{\"type\":\"Replace\",\"pattern\":{\"Regex\":\"a+\"},\"content\":\"b\"}",
+         "[\"a b\"]",                                                                                                           "",                                      ERR_UNSUPPORTED, "regular expression"   },
+        {",\"decoder\":1",                                                                                         "[\"a b\"]", "",                                      ERR_INPUT,       "duplicate"            },
     };
     for (size_t i = 0; i < COUNT_OF(bad); i++) {
         Err err;
@@ -214,26 +230,47 @@ static void test_spm_vocabularies_are_checked(void **state)
     }
 }
 
-/* llama2.c's file: an int, then score, length and bytes of each token. */
+/* llama2.c's file of four one-letter tokens: an int, then score, length and bytes of each; the length of the third is given. */
+static const char *llama2c_file(const char *name, int32_t length, size_t n_bytes)
+{
+    unsigned char bytes[4 + 4 * 9 + 1] = {1};
+    assert_true(n_bytes <= sizeof bytes);
+    for (size_t i = 0; i < 4; i++) {
+        int32_t n = i == 2 ? length : 1;
+        memcpy(bytes + 4 + 9 * i + 4, &n, sizeof n);
+        bytes[4 + 9 * i + 8] = (unsigned char)('a' + i);
+    }
+    return test_file(name, bytes, n_bytes);
+}
+
 static void test_llama2c_files_are_checked(void **state)
 {
     (void)state;
-    static const unsigned char good[] = {1, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 'a'};
-    static const unsigned char huge[] = {1, 0, 0, 0, 0, 0, 0, 0, 255, 255, 255, 127, 'a'};
-    static const unsigned char negative[] = {1, 0, 0, 0, 0, 0, 0, 0, 255, 255, 255, 255, 'a'};
+    static const struct {
+        int32_t length;
+        size_t n_bytes;
+        int vocab_size;
+        const char *part;
+    } bad[] = {
+        {1,         0,  4,       "t.bin: truncated: token 0 of 4 needs 8 bytes at offset 4 of 0"},
+        {1,         3,  4,       "truncated: token 0"                                           },
+        {1,         39, 4,       "token 3 at offset 31 has length 1, 0 bytes are left"          },
+        {INT32_MAX, 40, 4,       "token 2 at offset 22 has length 2147483647"                   },
+        {-1,        40, 4,       "token 2 at offset 22 has length -1"                           },
+        {1,         41, 4,       "1 bytes behind the last of 4 tokens"                          },
+        {1,         40, 5,       "truncated: token 4 of 5"                                      },
+        {1,         40, 3,       "a vocabulary of 3 tokens"                                     },
+        {1,         40, 1 << 30, "a vocabulary of 1073741824 tokens"                            },
+    };
     Err err;
-    assert_err(tokenizer_open_llama2c(test_file("short.bin", good, 3), 1, &err), &err, ERR_INPUT,
-               "short.bin");
-    assert_err(tokenizer_open_llama2c(test_file("cut.bin", good, 12), 1, &err), &err, ERR_INPUT,
-               "cut.bin");
-    assert_err(tokenizer_open_llama2c(test_file("huge.bin", huge, sizeof huge), 1, &err), &err,
-               ERR_INPUT, "huge.bin");
-    assert_err(
-        tokenizer_open_llama2c(test_file("negative.bin", negative, sizeof negative), 1, &err), &err,
-        ERR_INPUT, "negative.bin");
-    assert_err(tokenizer_open_llama2c(test_file("fewer.bin", good, sizeof good), 2, &err), &err,
-               ERR_INPUT, "fewer.bin");
-    assert_err(tokenizer_open_llama2c("absent.bin", 1, &err), &err, ERR_INPUT, "absent.bin");
+    for (size_t i = 0; i < COUNT_OF(bad); i++)
+        assert_err(tokenizer_open_llama2c(llama2c_file("t.bin", bad[i].length, bad[i].n_bytes),
+                                          bad[i].vocab_size, &err),
+                   &err, ERR_INPUT, bad[i].part);
+    assert_err(tokenizer_open_llama2c("absent.bin", 4, &err), &err, ERR_INPUT, "absent.bin");
+    Tokenizer *good = tokenizer_open_llama2c(llama2c_file("good.bin", 1, 40), 4, &err);
+    assert_ok(good, &err);
+    tokenizer_free(good);
 }
 
 int main(void)
