@@ -262,19 +262,19 @@ static void test_llama2c_files_are_checked(void **state)
     (void)state;
     static const struct {
         int32_t length;
-        size_t n_bytes;
         int vocab_size;
+        size_t n_bytes;
         const char *part;
     } bad[] = {
-        {1,         0,  4,       "t.bin: truncated: token 0 of 4 needs 8 bytes at offset 4 of 0"},
-        {1,         3,  4,       "truncated: token 0"                                           },
-        {1,         39, 4,       "token 3 at offset 31 has length 1, 0 bytes are left"          },
-        {INT32_MAX, 40, 4,       "token 2 at offset 22 has length 2147483647"                   },
-        {-1,        40, 4,       "token 2 at offset 22 has length -1"                           },
-        {1,         41, 4,       "1 bytes behind the last of 4 tokens"                          },
-        {1,         40, 5,       "truncated: token 4 of 5"                                      },
-        {1,         40, 3,       "a vocabulary of 3 tokens"                                     },
-        {1,         40, 1 << 30, "a vocabulary of 1073741824 tokens"                            },
+        {1,         4,       0,  "t.bin: truncated: token 0 of 4 needs 8 bytes at offset 4 of 0"},
+        {1,         4,       3,  "truncated: token 0"                                           },
+        {1,         4,       39, "token 3 at offset 31 has length 1, 0 bytes are left"          },
+        {INT32_MAX, 4,       40, "token 2 at offset 22 has length 2147483647"                   },
+        {-1,        4,       40, "token 2 at offset 22 has length -1"                           },
+        {1,         4,       41, "1 bytes behind the last of 4 tokens"                          },
+        {1,         5,       40, "truncated: token 4 of 5"                                      },
+        {1,         3,       40, "a vocabulary of 3 tokens"                                     },
+        {1,         1 << 30, 40, "a vocabulary of 1073741824 tokens"                            },
     };
     Err err;
     for (size_t i = 0; i < COUNT_OF(bad); i++)
