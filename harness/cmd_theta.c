@@ -12,6 +12,7 @@
 #include "harness/commands.h"
 #include "harness/load.h"
 #include "harness/settings.h"
+#include "models/rope_markers.h"
 
 /* A setting at one length. */
 typedef struct {
@@ -62,6 +63,29 @@ static void print_heading(const Angles *angles)
         printf("λ below 1 raises the frequencies: the context shrinks\n");
 }
 
+/* What the angles predict, without a model. */
+static void print_markers(const Angles *angles)
+{
+    RopeMarkers markers;
+    Err unused;
+    if (!angles->n_ctx_orig || !rope_markers_of(&angles->spec, angles->n_ctx, &markers, &unused))
+        return;
+    printf("heuristics at n_ctx %lld, not measurements:\n", (long long)angles->n_ctx);
+    if (angles->spec.n_rot > 2) {
+        double stretch = fmax(1.0, (double)angles->n_ctx / (double)angles->n_ctx_orig);
+        printf("  lambda by formula            %.9g\n",
+               rope_lambda_of(stretch, angles->spec.n_rot));
+    }
+    printf("  pairs turning when trained   %d of %d\n", markers.n_turning, angles->spec.n_rot / 2);
+    printf("  first negative sum of cos    ");
+    if (markers.first_negative < 0)
+        printf("none up to %d\n", ROPE_MARKERS_REACH);
+    else
+        printf("position %lld\n", (long long)markers.first_negative);
+    printf("  largest angle never trained  %.4g rad\n", markers.unseen_angle);
+    printf("  resolution of neighbours     %.4g of plain\n", markers.resolution);
+}
+
 static void print_table(const Angles *angles)
 {
     print_heading(angles);
@@ -74,6 +98,7 @@ static void print_table(const Angles *angles)
         if (angles->n_ctx_orig) printf("  %12.6g", pair.turns);
         printf("\n");
     }
+    print_markers(angles);
 }
 
 static void print_tables(const Angles *angles, size_t n)
@@ -112,6 +137,17 @@ static json_t *real_or_null(double value)
     return isfinite(value) ? json_real(value) : json_null();
 }
 
+static json_t *markers_json(const Angles *angles)
+{
+    RopeMarkers markers;
+    Err unused;
+    if (!angles->n_ctx_orig || !rope_markers_of(&angles->spec, angles->n_ctx, &markers, &unused))
+        return json_null();
+    return json_pack("{s:i, s:I, s:f, s:f}", "pairs_turning", markers.n_turning,
+                     "first_negative_sum", (json_int_t)markers.first_negative, "unseen_angle",
+                     markers.unseen_angle, "resolution", markers.resolution);
+}
+
 static json_t *angles_json(const Angles *angles)
 {
     json_t *pairs = json_array();
@@ -122,11 +158,11 @@ static json_t *angles_json(const Angles *angles)
                                                "wavelength", real_or_null(pair.wavelength), "turns",
                                                real_or_null(pair.turns)));
     }
-    return json_pack("{s:s, s:s, s:o, s:o, s:f, s:i, s:I, s:I, s:o}", "setting", angles->label,
+    return json_pack("{s:s, s:s, s:o, s:o, s:f, s:i, s:I, s:I, s:o, s:o}", "setting", angles->label,
                      "method", angles->spec.method->name, "lambda", real_or_null(angles->lambda),
                      "factor", real_or_null(angles->factor), "theta", angles->spec.theta, "n_rot",
                      angles->spec.n_rot, "n_ctx_orig", (json_int_t)angles->n_ctx_orig, "n_ctx",
-                     (json_int_t)angles->n_ctx, "pairs", pairs);
+                     (json_int_t)angles->n_ctx, "heuristics", markers_json(angles), "pairs", pairs);
 }
 
 static void print_json(const Angles *angles, size_t n)

@@ -47,3 +47,4 @@ USES_fuzz_sweep_file := harness datasets models reports base
 USES_test_bpe_merge := models base
 USES_fuzz_tokenizer := models base
 USES_test_rope_export := models base
+USES_test_rope_markers := models base

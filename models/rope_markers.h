@@ -1,0 +1,28 @@
+/* Numbers that one can tell of a setting without a model. They are heuristics, and named so wherever they are shown: the
+ * sweep measures, these only predict. */
+#ifndef MODELS_ROPE_MARKERS_H
+#define MODELS_ROPE_MARKERS_H
+
+#include "models/rope.h"
+
+/* Farthest position that is searched for a negative sum of cosines. */
+enum { ROPE_MARKERS_REACH = 1 << 20 };
+
+typedef struct {
+    /* Pairs that complete a turn within n_ctx_orig under θ: the critical dimension.
+     * Source: Liu et al. 2023, arXiv 2310.05209, section 3. */
+    int n_turning;
+    /* First p with Σ cos(p θ'_i) < 0, -1 when there is none up to ROPE_MARKERS_REACH.
+     * Source: Xu et al. 2024, arXiv 2405.14591, theorem 1. */
+    int64_t first_negative;
+    /* Most radians that a pair reaches under θ' within n_ctx and did not reach under θ within n_ctx_orig; 0: none. A pair that
+     * turned fully has seen every angle. */
+    double unseen_angle;
+    /* Distance of two neighbouring positions, sqrt(Σ |e^(iθ') - 1|²), as a share of what it is under θ. */
+    double resolution;
+} RopeMarkers;
+
+/* The markers of a resolved spec at n_ctx. Errors: USAGE (a length out of range). */
+bool rope_markers_of(const RopeSpec *spec, int64_t n_ctx, RopeMarkers *out, Err *err) MUST_USE;
+
+#endif
