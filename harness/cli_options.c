@@ -11,9 +11,10 @@
 #include "models/rope.h"
 
 /* Commands that measure under a setting, and those among them that read a text. */
-#define SETTING    (COMMAND_SWEEP | COMMAND_THETA | COMMAND_EXPORT | COMMAND_SCORE | COMMAND_GENERATE)
+#define SETTING \
+ (COMMAND_SWEEP | COMMAND_THETA | COMMAND_EXPORT | COMMAND_AUDIT | COMMAND_SCORE | COMMAND_GENERATE)
 #define READS_TEXT (COMMAND_SCORE | COMMAND_GENERATE)
-#define RUNS_MODEL (COMMAND_SWEEP | COMMAND_SCORE | COMMAND_GENERATE)
+#define RUNS_MODEL (COMMAND_SWEEP | COMMAND_AUDIT | COMMAND_SCORE | COMMAND_GENERATE)
 
 #define FIELD(name) offsetof(Options, name)
 
@@ -74,7 +75,7 @@ const OptionRow option_rows[] = {
      .high = 2 * ROPE_MAX_PAIRS,
      .argument = "D",
      .help = "rotary width, where no model is given",
-     .commands = COMMAND_THETA | COMMAND_EXPORT},
+     .commands = COMMAND_THETA | COMMAND_EXPORT | COMMAND_AUDIT},
     {.name = "n-ctx-orig",
      .type = OPTION_SIZE,
      .offset = FIELD(n_ctx_orig),
@@ -140,7 +141,7 @@ const OptionRow option_rows[] = {
      .default_text = "1",
      .argument = "N",
      .help = "of keys and places",
-     .commands = COMMAND_SWEEP},
+     .commands = COMMAND_SWEEP | COMMAND_AUDIT},
     {.name = "jobs",
      .type = OPTION_INTEGER,
      .offset = FIELD(jobs),
@@ -261,7 +262,7 @@ const OptionRow option_rows[] = {
      .type = OPTION_FLAG,
      .offset = FIELD(json),
      .help = "print JSON",
-     .commands = COMMAND_THETA | COMMAND_INSPECT | COMMAND_SCORE},
+     .commands = COMMAND_THETA | COMMAND_AUDIT | COMMAND_INSPECT | COMMAND_SCORE},
     {.name = "help",
      .short_name = 'h',
      .type = OPTION_FLAG,

@@ -31,6 +31,18 @@ const Command commands[] = {
          "  ropewalk theta --lambda 0.25 --base 10000 --dim 128\n"
          "  ropewalk theta --model models/walker --method linear,ntk --target 1k\n"
          "  ropewalk theta --base 10000 --dim 64 --n-ctx-orig 512 --method ntk --n-ctx 2k --format csv\n"},
+    {.name = "audit",
+     .run = cmd_audit,
+     .bit = COMMAND_AUDIT,
+     .runs_model = true,
+     .help = "Prove or refute that a setting is a scaled theta (Engineer A against B).",
+     .usage = "audit (--model PATH | --base B --dim D) --n-ctx N [options]",
+     .about =
+         "The best theta' of each pair is fitted from the turns alone; what is left over is the verdict's\n"
+         "figure. With a model the residue is given in nats as well.\n", .examples =
+         "  ropewalk audit --model models/walker --n-ctx 1k\n"
+         "  ropewalk audit --base 10000 --dim 64 --n-ctx-orig 512 --method rerope,yarn --n-ctx 2k\n"
+         "  ropewalk audit --model models/walker --method pi --n-ctx 512 --json\n"},
     {.name = "export",
      .run = cmd_export,
      .bit = COMMAND_EXPORT,
@@ -82,5 +94,5 @@ const Command commands[] = {
          "  ropewalk generate --model models/walker --text \"And God said,\" --n-new 20\n"
          "  ropewalk generate --model models/walker --n-new 50\n"
          "  ropewalk generate --model models/walker --file README.md --n-new 20 --factor 8\n"},
-    {.name = NULL                                                                              },
+    {.name = NULL                                                                         },
 };

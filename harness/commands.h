@@ -14,7 +14,8 @@ enum {
     COMMAND_SCORE = 1 << 5,
     COMMAND_GENERATE = 1 << 6,
     COMMAND_EXPORT = 1 << 7,
-    COMMAND_ALL = (1 << 8) - 1,
+    COMMAND_AUDIT = 1 << 8,
+    COMMAND_ALL = (1 << 9) - 1,
 };
 
 int cmd_sweep(const Command *command, const Options *options, Err *err);
@@ -22,6 +23,7 @@ int cmd_report(const Command *command, const Options *options, Err *err);
 int cmd_theta(const Command *command, const Options *options, Err *err);
 int cmd_inspect(const Command *command, const Options *options, Err *err);
 int cmd_export(const Command *command, const Options *options, Err *err);
+int cmd_audit(const Command *command, const Options *options, Err *err);
 int cmd_list(const Command *command, const Options *options, Err *err);
 int cmd_score(const Command *command, const Options *options, Err *err);
 int cmd_generate(const Command *command, const Options *options, Err *err);

@@ -221,6 +221,9 @@ void rope_spec_axes(const RopeSpec *spec, int64_t n_ctx, double *lambda, double 
 /* The base that a resolved spec's angles are powers of at n_ctx: λ b, or b where the method leaves it. */
 double rope_spec_base(const RopeSpec *spec, int64_t n_ctx);
 
+/* The angle of a pair at a position under one variant, rad, not reduced. */
+double rope_angle(const RopeTable *table, const RopeVariant *variant, int64_t position, int pair);
+
 /* cos and sin of n positions from first on under one variant, as float: [n, n_pairs] each.
  * Angles, products and range reduction are double. first + n must not exceed ROPE_MAX_POSITION. */
 void rope_angles(const RopeTable *table, const RopeVariant *variant, int64_t first, int64_t n,

@@ -65,15 +65,19 @@ static double mapped_position(const RopePosition *map, int64_t position)
     return fmin(p, map->cap) + map->offset;
 }
 
+double rope_angle(const RopeTable *table, const RopeVariant *variant, int64_t position, int pair)
+{
+    const double *inv_freq = position < table->n_start ? table->start_inv_freq : variant->inv_freq;
+    return mapped_position(&variant->position, position) * inv_freq[pair];
+}
+
 void rope_angles(const RopeTable *table, const RopeVariant *variant, int64_t first, int64_t n,
                  float *cos_out, float *sin_out)
 {
     assert(first >= 0 && first + n <= ROPE_MAX_POSITION);
     for (int64_t at = first; at < first + n; at++) {
-        double position = mapped_position(&variant->position, at);
-        const double *inv_freq = at < table->n_start ? table->start_inv_freq : variant->inv_freq;
         for (int i = 0; i < table->n_pairs; i++) {
-            double angle = position * inv_freq[i];
+            double angle = rope_angle(table, variant, at, i);
             *cos_out++ = (float)(table->amplitude * cos(angle));
             *sin_out++ = (float)(table->amplitude * sin(angle));
         }

@@ -123,16 +123,18 @@ static void test_unknown_characters_fuse_only_where_asked(void **state)
     tokenizer_free(single);
 }
 
+/* The ids of what stands before it are taken back. */
 static void test_a_character_nobody_can_spell_is_an_error(void **state)
 {
     (void)state;
-    Tokenizer *tokenizer = parse("{\"model\":{\"type\":\"BPE\",\"byte_fallback\":true,"
+    Tokenizer *tokenizer = parse("{\"added_tokens\":[{\"id\":3,\"content\":\"<s>\"}],"
+                                 "\"model\":{\"type\":\"BPE\",\"byte_fallback\":true,"
                                  "\"vocab\":{\"a\":0,\"<0xC3>\":1,\"<0x7A>\":2},\"merges\":[]}}");
     TokenList ids = {0};
     Err err;
     token_list_add(&ids, 77);
     assert_ids(tokenizer, "az", false, "0 2");
-    assert_err(tokenizer_encode(tokenizer, "a\xC3\xA9", 3, false, &ids, &err), &err, ERR_INPUT,
+    assert_err(tokenizer_encode(tokenizer, "a<s>\xC3\xA9", 6, false, &ids, &err), &err, ERR_INPUT,
                "no token for the character \"\xC3\xA9\"");
     assert_int_equal(ids.n, 1);
     assert_int_equal(ids.ids[0], 77);

@@ -48,3 +48,4 @@ USES_test_bpe_merge := models base
 USES_fuzz_tokenizer := models base
 USES_test_rope_export := models base
 USES_test_rope_markers := models base
+USES_test_rope_audit := models base
