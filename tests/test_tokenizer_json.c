@@ -206,6 +206,36 @@ static void test_hostile_vocabularies_are_refused(void **state)
     }
 }
 
+/* Steps that would see the joined text, and more steps than any tokenizer has. */
+static void test_pipelines_that_cannot_be_run_are_refused(void **state)
+{
+    (void)state;
+    static const char model[] = "\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":0},\"merges\":[]}}";
+    static const struct {
+        const char *section, *list, *step, *rest;
+        int n;
+        ErrCode code;
+        const char *part;
+    } bad[] = {
+        {"decoder",    "decoders",    "{\"type\":\"Fuse\"}",                                ",{\"type\":\"ByteFallback\"}", 1,
+         ERR_UNSUPPORTED,                                                                                                                  "behind Fuse only Strip"},
+        {"decoder",    "decoders",    "{\"type\":\"Strip\",\"content\":\" \",\"start\":1}", "",                             1,
+         ERR_UNSUPPORTED,                                                                                                                  "behind Fuse"           },
+        {"normalizer", "normalizers", "{\"type\":\"NFC\"}",                                 "",                             40, ERR_INPUT,
+         "normalizer: more than 32 steps"                                                                                                                          },
+    };
+    for (size_t i = 0; i < COUNT_OF(bad); i++) {
+        Buf text = {0};
+        Err err;
+        buf_printf(&text, "{\"%s\":{\"type\":\"Sequence\",\"%s\":[", bad[i].section, bad[i].list);
+        for (int k = 0; k < bad[i].n; k++)
+            buf_printf(&text, "%s%s", k ? "," : "", bad[i].step);
+        buf_printf(&text, "%s]},%s", bad[i].rest, model);
+        assert_err(parse(buf_text(&text), NULL, &err), &err, bad[i].code, bad[i].part);
+        buf_free(&text);
+    }
+}
+
 static void test_spm_vocabularies_are_checked(void **state)
 {
     (void)state;
@@ -295,6 +325,7 @@ int main(void)
         cmocka_unit_test(test_bos_follows_the_documented_rule),
         cmocka_unit_test(test_files_that_would_be_read_half_right_are_refused),
         cmocka_unit_test(test_hostile_vocabularies_are_refused),
+        cmocka_unit_test(test_pipelines_that_cannot_be_run_are_refused),
         cmocka_unit_test(test_spm_vocabularies_are_checked),
         cmocka_unit_test(test_llama2c_files_are_checked),
     };
