@@ -134,7 +134,7 @@ run-asan:
 	@mkdir -p $(B)
 	@echo 'int main(void) { return 0; }' | $(CC) -fsanitize=address -xc -o $(B)/leak_probe -
 	@leaks=0; if $(B)/leak_probe 2>/dev/null; then leaks=1; else echo "ptrace is forbidden: no leak check"; fi; \
-	 ASAN_OPTIONS=detect_leaks=$$leaks:$$ASAN_OPTIONS tools/run_tests $(B)/$(PROG) $(TESTS) $(FUZZ)
+	 ASAN_OPTIONS=detect_leaks=$$leaks:$$ASAN_OPTIONS TEST_TIMEOUT_S=3600 tools/run_tests $(B)/$(PROG) $(TESTS) $(FUZZ)
 
 fuzz-replay: $(FUZZ) ## run the fuzz targets over their saved inputs
 	@tools/run_tests $(B)/$(PROG) $(FUZZ)
