@@ -22,6 +22,13 @@ typedef struct {
     double mean;
 } Residue;
 
+/* A setting's table at one length, and what was found of it. */
+typedef struct {
+    int64_t n_ctx;
+    RopeTable table;
+    RopeAudit audit;
+} AuditedTable;
+
 static bool score_under(Session *session, const RopeTable *table, const int32_t *tokens, int64_t n,
                         TokenScore *out, Err *err)
 {
@@ -46,9 +53,10 @@ static RopeTable fitted_table(const RopeTable *table, const RopeAudit *audit)
     return fitted;
 }
 
-static bool measure_residue(const Options *options, const Model *model, const RopeTable *table,
-                            const RopeAudit *audit, int64_t n, Residue *out, Err *err)
+static bool measure_residue(const Options *options, const Model *model, const AuditedTable *audited,
+                            Residue *out, Err *err)
 {
+    int64_t n = audited->n_ctx;
     SessionOptions session_options = {.n_threads = load_n_threads(options),
                                       .keep_going = signals_keep_going};
     Session *session = session_open(model, n, &session_options, err);
@@ -59,8 +67,8 @@ static bool measure_residue(const Options *options, const Model *model, const Ro
     Rng rng = rng_open((uint64_t)options->seed, 0, 0, 0);
     for (int64_t i = 0; i < n; i++)
         tokens[i] = (int32_t)rng_below(&rng, (uint32_t)model->config.vocab_size);
-    RopeTable fitted = fitted_table(table, audit);
-    bool ok = score_under(session, table, tokens, n, own, err) &&
+    RopeTable fitted = fitted_table(&audited->table, &audited->audit);
+    bool ok = score_under(session, &audited->table, tokens, n, own, err) &&
               score_under(session, &fitted, tokens, n, fit, err);
     *out = (Residue){0};
     for (int64_t i = 0; ok && i + 1 < n; i++) {
@@ -75,9 +83,10 @@ static bool measure_residue(const Options *options, const Model *model, const Ro
     return ok;
 }
 
-static void print_text(const char *label, int64_t n_ctx, const RopeTable *table,
-                       const RopeAudit *audit, const Residue *residue)
+static void print_text(const char *label, const AuditedTable *audited, const Residue *residue)
 {
+    const RopeAudit *audit = &audited->audit;
+    int64_t n_ctx = audited->n_ctx;
     printf("%s at n_ctx %lld: %s", label, (long long)n_ctx, rope_verdict_text(audit->verdict));
     if (audit->verdict == ROPE_VERDICT_AMPLITUDE) printf(" %.9g", audit->amplitude);
     printf("\n  residual of the best theta'  %.3g rad (rounding explains %.1g)", audit->residual,
@@ -92,14 +101,15 @@ static void print_text(const char *label, int64_t n_ctx, const RopeTable *table,
                residue->largest, residue->mean);
     if (audit->verdict == ROPE_VERDICT_NOT) return;
     printf("  theta'                      ");
-    for (int i = 0; i < table->n_pairs; i++)
+    for (int i = 0; i < audit->n_pairs; i++)
         printf(" %.6g", audit->theta_fit[i]);
     printf("\n");
 }
 
-static json_t *audit_json(const char *label, int64_t n_ctx, const RopeAudit *audit,
-                          const Residue *residue)
+static json_t *audit_json(const char *label, const AuditedTable *audited, const Residue *residue)
 {
+    const RopeAudit *audit = &audited->audit;
+    int64_t n_ctx = audited->n_ctx;
     json_t *theta = json_array();
     for (int i = 0; i < audit->n_pairs; i++)
         json_array_append_new(theta, json_real(audit->theta_fit[i]));
@@ -118,21 +128,19 @@ static json_t *audit_json(const char *label, int64_t n_ctx, const RopeAudit *aud
 
 /* Audits one setting; appends to json, or prints where json is NULL. */
 static bool audit_setting(const Options *options, const Model *model, const RopeSpec *spec,
-                          int64_t n_ctx, json_t *json, Err *err)
+                          json_t *json, Err *err)
 {
-    RopeTable table;
-    RopeAudit audit;
+    AuditedTable audited = {.n_ctx = options->n_ctx.items[0]};
     Residue residue = {(double)NAN, (double)NAN};
     char label[ROPE_TEXT_SIZE];
     rope_spec_text(spec, label);
-    if (!rope_table_make(spec, n_ctx, &table, err)) return false;
-    rope_audit(&table, n_ctx, (uint64_t)options->seed, &audit);
-    if (model && !measure_residue(options, model, &table, &audit, n_ctx, &residue, err))
-        return false;
+    if (!rope_table_make(spec, audited.n_ctx, &audited.table, err)) return false;
+    rope_audit(&audited.table, audited.n_ctx, (uint64_t)options->seed, &audited.audit);
+    if (model && !measure_residue(options, model, &audited, &residue, err)) return false;
     if (json)
-        json_array_append_new(json, audit_json(label, n_ctx, &audit, &residue));
+        json_array_append_new(json, audit_json(label, &audited, &residue));
     else
-        print_text(label, n_ctx, &table, &audit, &residue);
+        print_text(label, &audited, &residue);
     return true;
 }
 
@@ -153,7 +161,7 @@ int cmd_audit(const Command *command, const Options *options, Err *err)
     bool ok = model || options->model.n == 0;
     json_t *json = options->json ? json_array() : NULL;
     for (size_t i = 0; ok && i < settings.n; i++)
-        ok = audit_setting(options, model, &settings.items[i], n_ctx, json, err);
+        ok = audit_setting(options, model, &settings.items[i], json, err);
     if (ok && json) {
         json_dumpf(json, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(17));
         printf("\n");

@@ -67,6 +67,9 @@ static void check_round_trip(const char *text, const char *format)
     buf_free(&exported);
 }
 
+static const char long_rope[] = "longrope:factor=4,short_factor=1/1/1/1/1/1/1/1/1/1/1/1/1/1/1/1,"
+                                "long_factor=1/2/3/4/5/6/7/8/9/10/11/12/13/14/15/16.25";
+
 static void test_config_json_reads_back_to_the_same_bits(void **state)
 {
     (void)state;
@@ -81,8 +84,7 @@ static void test_config_json_reads_back_to_the_same_bits(void **state)
         "yarn:factor=4,mscale=1,mscale_all_dim=0.7,truncate=0",
         "yarn:factor=4,attention_factor=1.01",
         "llama3:factor=4,low_freq_factor=1,high_freq_factor=4",
-        "longrope:factor=4,short_factor=1/1/1/1/1/1/1/1/1/1/1/1/1/1/1/1,"
-        "long_factor=1/2/3/4/5/6/7/8/9/10/11/12/13/14/15/16.25",
+        long_rope,
     };
     for (size_t i = 0; i < COUNT_OF(settings); i++) {
         check_round_trip(settings[i], "hf-v5");

@@ -19,16 +19,16 @@ static void test_turning_pairs_match_the_golden_values(void **state)
 {
     (void)state;
     static const struct {
-        int n_rot;
         double theta;
         int64_t n_ctx_orig;
+        int n_rot;
         int n_turning;
     } golden[] = {
-        {128, 1e4, 4096, 46},
-        {48,  1e4, 256,  10},
-        {48,  1e4, 512,  12},
-        {64,  1e4, 256,  13},
-        {128, 5e5, 8192, 35}
+        {1e4, 4096, 128, 46},
+        {1e4, 256,  48,  10},
+        {1e4, 512,  48,  12},
+        {1e4, 256,  64,  13},
+        {5e5, 8192, 128, 35}
     };
     for (size_t i = 0; i < COUNT_OF(golden); i++)
         assert_int_equal(markers_of("none", golden[i].n_rot, golden[i].theta, golden[i].n_ctx_orig,
