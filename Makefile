@@ -166,10 +166,9 @@ bench: $(B)/tools/bench ## prefill speed beside the machine's sgemm peak
 
 SHARE := $(DESTDIR)$(PREFIX)/share/ropewalk
 install: all ## into PREFIX (under DESTDIR)
-	install -d $(DESTDIR)$(PREFIX)/bin $(SHARE)/models/walker $(SHARE)/docs
+	install -d $(DESTDIR)$(PREFIX)/bin $(SHARE)
 	install -m 755 $(B)/$(PROG) $(DESTDIR)$(PREFIX)/bin/$(PROG)
-	install -m 644 $(wildcard models/walker/*) $(SHARE)/models/walker
-	install -m 644 README.md LICENSE $(wildcard docs/*) $(SHARE)/docs
+	for f in README.md LICENSE $$(find docs models/walker -type f); do install -D -m 644 $$f $(SHARE)/$$f; done
 
 uninstall: ## what install put there
 	rm -f $(DESTDIR)$(PREFIX)/bin/$(PROG)
