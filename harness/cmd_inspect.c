@@ -10,6 +10,7 @@
 
 #include "base/str.h"
 #include "harness/commands.h"
+#include "harness/terminal.h"
 #include "models/dequant.h"
 #include "models/model.h"
 
@@ -346,7 +347,7 @@ int cmd_inspect(const Command *command, const Options *options, Err *err)
         write_json(&in, &out);
     else
         write_text(&in, &out);
-    fwrite(out.data, 1, out.len, stdout);
+    terminal_print(buf_text(&out), out.len);
     fflush(stdout); /* before the refusal, where both go to one place */
     buf_free(&out);
     int status = EXIT_OK;

@@ -7,6 +7,7 @@
 #include "base/file.h"
 #include "base/str.h"
 #include "harness/commands.h"
+#include "harness/terminal.h"
 #include "reports/report.h"
 
 /* Whether two names lead to one file. */
@@ -66,7 +67,7 @@ static bool write_report(const Options *options, const ReportFormat *format, Err
     if (ok && options->output)
         ok = file_write_atomic(options->output, out.data, out.len, err);
     else if (ok)
-        fwrite(out.data, 1, out.len, stdout);
+        terminal_print(buf_text(&out), out.len);
     buf_free(&out);
     if (ok && n_formulas)
         fprintf(stderr,

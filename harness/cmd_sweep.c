@@ -15,6 +15,7 @@
 #include "harness/signals.h"
 #include "harness/sweep.h"
 #include "harness/table.h"
+#include "harness/terminal.h"
 #include "harness/version.h"
 #include "models/kernels.h"
 #include "models/model.h"
@@ -138,7 +139,9 @@ static double memory_peak(const Plan *plan, int n_jobs)
 static void print_settings(const Plan *plan)
 {
     for (size_t m = 0; m < plan->n_models; m++) {
-        printf("model    %s:", plan->models[m].name);
+        fputs("model    ", stdout);
+        terminal_print(plan->models[m].name, strlen(plan->models[m].name));
+        putchar(':');
         for (size_t s = 0; s < plan->models[m].n_settings; s++)
             printf(" %s", plan->models[m].settings[s].label);
         printf("\n");

@@ -1,0 +1,11 @@
+/* Standard output, safe where it is a terminal. */
+#ifndef HARNESS_TERMINAL_H
+#define HARNESS_TERMINAL_H
+
+#include "base/base.h"
+
+/* Writes n bytes to standard output: as they are to a file or a pipe; to a terminal, which would obey what stands in a model's
+ * name or its answer, with all control characters but line ends escaped. */
+void terminal_print(const char *text, size_t n);
+
+#endif
