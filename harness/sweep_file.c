@@ -32,6 +32,13 @@ static bool fail(Reader *reader, const char *what)
     return fail_at(reader, reader->event.start_mark.line, what);
 }
 
+/* Refuses what stands behind a key. */
+static bool fail_value(Reader *reader, const OptionRow *row, const char *what)
+{
+    return err_set(reader->err, ERR_USAGE, "%s:%zu: %s: %s", reader->file->origin,
+                   reader->event.start_mark.line + 1, row->name, what);
+}
+
 static bool has_anchor_or_tag(const yaml_event_t *event)
 {
     switch (event->type) {
@@ -73,7 +80,7 @@ static const char *scalar_text(const yaml_event_t *event)
 static bool set_scalar(Reader *reader, const OptionRow *row)
 {
     const char *text = scalar_text(&reader->event);
-    if (!text) return fail(reader, "the value is null or holds a NUL byte");
+    if (!text) return fail_value(reader, row, "the value is null or holds a NUL byte");
     return option_set(row, text, reader->file->options, reader->err) ||
            err_prefix(reader->err, "%s:%zu: %s", reader->file->origin,
                       reader->event.start_mark.line + 1, row->name);
@@ -81,12 +88,13 @@ static bool set_scalar(Reader *reader, const OptionRow *row)
 
 static bool read_sequence(Reader *reader, const OptionRow *row)
 {
-    if (!option_is_list(row->type)) return fail(reader, "this option takes one value, not a list");
+    if (!option_is_list(row->type))
+        return fail_value(reader, row, "one value is allowed, not a list");
     for (;;) {
         if (!next_event(reader)) return false;
         if (reader->event.type == YAML_SEQUENCE_END_EVENT) return true;
         if (reader->event.type != YAML_SCALAR_EVENT)
-            return fail(reader, "an item of a list must be a single value");
+            return fail_value(reader, row, "an item of a list must be a single value");
         if (!set_scalar(reader, row)) return false;
     }
 }
@@ -96,12 +104,20 @@ static bool read_value(Reader *reader, const OptionRow *row)
     if (!next_event(reader)) return false;
     if (reader->event.type == YAML_SEQUENCE_START_EVENT) return read_sequence(reader, row);
     if (reader->event.type == YAML_SCALAR_EVENT) return set_scalar(reader, row);
-    return fail(reader, "a value must be a single value or a list of them");
+    return fail_value(reader, row, "a single value or a list of them is allowed");
+}
+
+/* Whether a file may set the option: not what names the file itself or asks for help. */
+static bool is_key(const OptionRow *row, unsigned command)
+{
+    return row->commands & command && !str_equal(row->name, "config") &&
+           !str_equal(row->name, "help");
 }
 
 static bool unknown_key(Reader *reader, const char *key)
 {
     const OptionRow *nearest = option_nearest(key, reader->file->command);
+    if (nearest && !is_key(nearest, reader->file->command)) nearest = NULL;
     char *what = str_format("unknown key \"%s\"%s%s%s", key, nearest ? "; did you mean " : "",
                             nearest ? nearest->name : "", nearest ? "?" : "");
     fail(reader, what);
@@ -115,11 +131,9 @@ static bool read_entry(Reader *reader)
         return fail(reader, "a key must be the name of an option");
     const char *key = scalar_text(&reader->event);
     const OptionRow *row = option_find(key, strlen(key));
-    bool is_key = row && row->commands & reader->file->command && !str_equal(row->name, "config") &&
-                  !str_equal(row->name, "help");
-    if (!is_key) return unknown_key(reader, key);
+    if (!row || !is_key(row, reader->file->command)) return unknown_key(reader, key);
     bool *given = &reader->file->given[row - option_rows];
-    if (*given) return fail(reader, "this option is already set further up");
+    if (*given) return fail_value(reader, row, "is set twice");
     *given = true;
     return read_value(reader, row);
 }
