@@ -1,5 +1,6 @@
 #include "harness/load.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #ifdef _OPENMP
@@ -129,6 +130,16 @@ static bool read_tokens(const Options *options, bool bos_alone, Prompt *prompt, 
            err_set(err, ERR_USAGE, "the model has no BOS to start from; give a text");
 }
 
+/* A text that writes a BOS before which one is added, or writes two, scores as no training text did. */
+static void note_two_bos(const Prompt *prompt)
+{
+    const TokenList *tokens = &prompt->tokens;
+    int32_t bos = prompt->model->config.bos_id;
+    if (bos >= 0 && tokens->n > 1 && tokens->ids[0] == bos && tokens->ids[1] == bos)
+        fprintf(stderr, "note: the tokens begin with two BOS%s\n",
+                prompt->added_bos ? ": one is added, one is in the text" : "");
+}
+
 static bool choose_setting(const Options *options, int64_t n_tokens, Prompt *prompt, Err *err)
 {
     SettingList settings;
@@ -167,6 +178,7 @@ bool load_prompt(const Options *options, int64_t n_new, bool bos_alone, Prompt *
     if (!load_one_path(options, &path, err)) return false;
     prompt->model = load_model(options, path, err);
     bool ok = prompt->model && read_tokens(options, bos_alone, prompt, err);
+    if (ok) note_two_bos(prompt);
     int64_t n_tokens = (int64_t)prompt->tokens.n + n_new;
     ok = ok && choose_setting(options, max_i64(n_tokens, 1), prompt, err) &&
          open_session(options, max_i64(n_tokens, 1), prompt, err);

@@ -78,12 +78,19 @@ static int print_version(void)
 
 static int unknown_command(const char *name, Err *err)
 {
-    const Command *nearest = &commands[0];
-    for (const Command *command = commands; command->name; command++)
-        if (str_distance(command->name, name) < str_distance(nearest->name, name))
-            nearest = command;
-    err_set(err, ERR_USAGE, "unknown command \"%s\"; did you mean %s? `ropewalk --help` lists all",
-            name, nearest->name);
+    const char *nearest = NULL;
+    int least = (int)strlen(name) / 3 + 2; /* what is further off is another word */
+    for (const Command *command = commands; command->name; command++) {
+        int distance = str_distance(command->name, name);
+        if (distance >= least) continue;
+        least = distance;
+        nearest = command->name;
+    }
+    if (name[0] == '-')
+        err_set(err, ERR_USAGE, "%s: the command comes first: ropewalk COMMAND [options]", name);
+    else
+        err_set(err, ERR_USAGE, "unknown command \"%s\"; %s%s%s`ropewalk --help` lists all", name,
+                nearest ? "did you mean " : "", nearest ? nearest : "", nearest ? "? " : "");
     return EXIT_USAGE;
 }
 

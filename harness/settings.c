@@ -6,6 +6,7 @@
  * those of the other. */
 #include "harness/settings.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -96,6 +97,19 @@ static int64_t target_of(const Maker *maker)
     return n_ctx->n ? n_ctx->items[n_ctx->n - 1] : maker->length;
 }
 
+/* Refuses a base so small that an angle is beyond all numbers. */
+static bool check_angles(const RopeSpec *spec, Err *err)
+{
+    RopeTable table;
+    char text[ROPE_TEXT_SIZE];
+    if (!rope_table_make(spec, spec->n_ctx_orig, &table, err)) return false;
+    if (isfinite(rope_scaled_angle(&table, table.n_pairs - 1))) return true;
+    rope_spec_text(spec, text);
+    return err_set(err, ERR_USAGE,
+                   "%s: the last angle of base %g is not finite; a larger base or lambda is needed",
+                   text, spec->theta);
+}
+
 static bool add(const Maker *maker, const RopeSpec *spec, bool is_own, Err *err)
 {
     RopeSpec resolved = *spec;
@@ -107,6 +121,7 @@ static bool add(const Maker *maker, const RopeSpec *spec, bool is_own, Err *err)
     bool stacks = !is_own && !rope_method_is_plain(maker->own->method) &&
                   maker->options->on_scaled && str_equal(maker->options->on_scaled, "stack");
     if (stacks && !stack(maker->own, &resolved, err)) return false;
+    if (!check_angles(&resolved, err)) return false;
     SettingList *out = maker->out;
     out->items = mem_realloc(out->items, out->n + 1, sizeof out->items[0]);
     out->items[out->n++] = resolved;

@@ -7,6 +7,8 @@ show() {
 }
 show
 show thta
+show frobnicate
+show -q theta
 show help swep
 show theta --lamda 2
 show theta --lam 2
@@ -19,6 +21,7 @@ show theta --base 1 --theta 2
 show theta --lambda 0
 show theta --lambda -2
 show theta --lambda inf
+show theta --base 10000 --dim 128 --lambda 1e-320
 show theta --factor 0.5
 show theta --method nkt
 show theta --method linear:lambda=2
@@ -39,6 +42,13 @@ printf 'seed: 1\nseed: 2\n' >twice.yaml
 printf 'lambda: [1, 0]\n' >range.yaml
 printf 'lambda: &a [1]\nfactor: *a\n' >anchor.yaml
 printf 'db: "\\e]0;title\\a"\nseed: "\\e[31m"\n' >control.yaml
-for file in unknown twice range anchor control; do
+printf 'seed: [1, 2]\n' >list.yaml
+printf 'config: a.yaml\n' >config.yaml
+for file in unknown twice range anchor control list config; do
     show sweep --config $file.yaml
 done
+echo "# many cells are asked about, too many are refused"
+for step in 16 1; do
+    show sweep --model "$SRC/models/walker" --db a.db --n-ctx 16:4096:+$step --lambda 1:1000:+1 --probe passkey | sed "s|$SRC/||"
+done
+ls
