@@ -133,8 +133,10 @@ static bool try_lock(const char *db_path, StoreLock *lock, bool *again, Err *err
     *again = false;
     lock->fd = open(lock->path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644);
     if (lock->fd < 0)
-        return err_set(err, ERR_STORE, "%s: the lock file cannot be made: %s", lock->path,
-                       strerror(errno));
+        return err_set(
+            err, ERR_STORE,
+            "%s: the lock file cannot be made: %s; a sweep needs a folder that it may write to",
+            lock->path, strerror(errno));
     Holder holder = {.since = "an unknown time", .host = "unknown"};
     if (flock(lock->fd, LOCK_EX | LOCK_NB) != 0) {
         this_host(holder.host);
