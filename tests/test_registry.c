@@ -80,8 +80,13 @@ static void test_help_fits_a_screen(void **state)
         Buf help = {0};
         cli_help(command, &help);
         int n_lines = 0;
-        for (const char *c = buf_text(&help); *c; c++)
+        int n_columns = 0;
+        for (const char *c = buf_text(&help); *c; c++) {
+            bool continues = ((unsigned char)*c & 0xC0) == 0x80;
+            n_columns = *c == '\n' ? 0 : n_columns + !continues;
             n_lines += *c == '\n';
+            assert_row(n_columns <= 100, command->name);
+        }
         assert_row(n_lines <= 40, command->name);
         buf_free(&help);
     }

@@ -5,7 +5,7 @@ ln -s "$SRC/README.md" README.md
 ropewalk() { "$ROPEWALK" "$@"; }
 fail=0
 n=0
-for command in sweep report theta inspect list score generate; do
+for command in $("$ROPEWALK" --help | sed -n "/^Commands:/,/^$/s/^  \([a-z]*\) .*/\1/p"); do
     # A line that ends in a backslash goes on in the next.
     while read -r example; do
         n=$((n + 1))
@@ -14,5 +14,5 @@ for command in sweep report theta inspect list score generate; do
     done < <("$ROPEWALK" $command --help | sed -n '/^Examples:/,$p' | sed '1d; :a; /\\$/ { N; s/\\\n//; ba; }')
 done
 [ -s w.html ] || { echo "no page"; fail=1; }
-[ $n -eq 21 ] || { echo "$n examples"; fail=1; }
+[ $n -eq 27 ] || { echo "$n examples"; fail=1; }
 exit $fail
