@@ -124,9 +124,10 @@ static bool open_reader(Store *store, const char *path, Err *err)
     bool is_new;
     if (!store_check_header(path, &is_new, err)) return false;
     if (is_new)
-        return err_set(err, ERR_STORE,
-                       "%s: there is no database of this name, or it is empty; `ropewalk sweep --db` makes one",
-                       path);
+        return err_set(
+            err, ERR_STORE,
+            "%s: there is no database of this name, or it is empty; `ropewalk sweep --db` makes one",
+            path);
     /* One transaction over all queries of a report: they then see one state while a sweep writes. */
     return open_handle(store, path, SQLITE_OPEN_READONLY | SQLITE_OPEN_NOMUTEX, err) &&
            sql_exec(store->db, "PRAGMA query_only = ON; BEGIN", err) &&
