@@ -40,7 +40,7 @@ static void rope_facts(const ModelConfig *config, RopeFacts *facts)
     RopeSpec spec = config->rope;
     RopeTable table;
     Err unused;
-    *facts = (RopeFacts){.fastest = NAN, .slowest = NAN};
+    *facts = (RopeFacts){.fastest = (double)NAN, .slowest = (double)NAN};
     if (!rope_spec_resolve(&spec, config->n_ctx_train, &unused) ||
         !rope_table_make(&spec, config->n_ctx_train, &table, &unused))
         return;
