@@ -329,6 +329,11 @@ static bool draft_add_pair(SpecDraft *draft, const char *pair, size_t n_key, Err
 {
     if (draft->n_keys == SPEC_MAX_KEYS)
         return err_set(err, ERR_USAGE, "%s: more than %d keys", draft->name, SPEC_MAX_KEYS);
+    for (size_t i = 0; i < draft->n_keys; i++)
+        if (strlen(draft->keys[i]) == n_key && strncmp(draft->keys[i], pair, n_key) == 0)
+            return err_set(err, ERR_USAGE,
+                           "%s: key %s is given twice; several values follow one key: %s=1,2",
+                           draft->name, draft->keys[i], draft->keys[i]);
     draft->keys[draft->n_keys++] = str_dup_n(pair, n_key);
     return draft_add_value(draft, pair + n_key + 1, err);
 }

@@ -105,10 +105,10 @@ static bool finish_model(const Plan *plan, PlanModel *model, Err *err)
     model->own = model->config.rope;
     if (options->theta > 0.0) model->own.theta = options->theta;
     if (options->n_ctx_orig > 0) model->own.n_ctx_orig = options->n_ctx_orig;
-    if (!options->corpus || !model->text.has_text) return true;
     DocumentSplit split;
     if (!document_split_parse(options->documents ? options->documents : "file", &split, err))
         return false;
+    if (!options->corpus || !model->text.has_text) return true;
     model->corpus = corpus_open(options->corpus, &split, &model->text, err);
     return model->corpus != NULL;
 }

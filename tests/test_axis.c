@@ -142,8 +142,8 @@ static void test_values_of_a_key_multiply_out(void **state)
 static void test_specs_that_are_not_legal_are_refused(void **state)
 {
     (void)state;
-    static const char *const texts[] = {
-        "a=1", ":a=1", "x:", "x:a", "x:a=", "x:=1", "x,,y", "2", "x y", "x:a=1:2"};
+    static const char *const texts[] = {"a=1",  ":a=1", "x:",  "x:a",     "x:a=",         "x:=1",
+                                        "x,,y", "2",    "x y", "x:a=1:2", "x:a=1,b=2,a=3"};
     for (size_t i = 0; i < COUNT_OF(texts); i++) {
         StringList list = {0};
         Err err = {0};

@@ -25,6 +25,7 @@ show theta --base 10000 --dim 128 --lambda 1e-320
 show theta --factor 0.5
 show theta --method nkt
 show theta --method linear:lambda=2
+show theta --method ntk:lambda=2,lambda=4
 show theta --n-ctx 1:1000000:+1
 show theta extra
 show inspect one two
@@ -32,6 +33,7 @@ show list colours
 show list --json
 show sweep --seed 1 --seed 2
 show sweep --dry-run=yes
+show sweep --model "$SRC/models/walker" --db a.db --n-ctx 128 --probe passkey --documents tokens=0 | sed "s|$SRC/||"
 show sweep --probe pasky
 show report
 show score --model m --model n --text x
