@@ -19,11 +19,11 @@ static void print_format(const RopeExport *format, const RopeSpec *spec, int64_t
 
 static const RopeExport *find_format(const char *name, Err *err)
 {
-    Buf names = {0};
-    for (const RopeExport *format = rope_exports; format->name; format++) {
+    for (const RopeExport *format = rope_exports; format->name; format++)
         if (str_equal(format->name, name)) return format;
+    Buf names = {0};
+    for (const RopeExport *format = rope_exports; format->name; format++)
         buf_printf(&names, " %s", format->name);
-    }
     err_set(err, ERR_USAGE, "--format: \"%s\": allowed are:%s", name, buf_text(&names));
     buf_free(&names);
     return NULL;
