@@ -19,14 +19,14 @@ try() { # N WORDS…
     return 0
 }
 
-for n in $(seq 1 1 40) $(seq 50 37 2000); do
+for n in $(seq 1 2 40) $(seq 50 83 2000); do
     try "$n" theta --lambda 2 --base 10000 --dim 64 --json
     try "$n" inspect "$SRC/models/walker"
 done
-for n in $(seq 1 29 3000) $(seq 3001 997 20000); do
+for n in $(seq 1 67 3000) $(seq 3001 2003 20000); do
     try "$n" score --model "$SRC/models/walker" --text "In the beginning"
 done
-for n in $(seq 1 61 3000) $(seq 3001 1499 30000); do
+for n in $(seq 1 131 3000) $(seq 3001 2999 30000); do
     try "$n" sweep --model "$SRC/models/walker" --db "a$n.db" --lambda 2 --n-ctx 128 --probe passkey:trials=1,depths=2 --jobs 1
     [ -e "a$n.db" ] || continue
     whole=$(sqlite3 "a$n.db" 'pragma integrity_check' 2>&1 | head -1)
