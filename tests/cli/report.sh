@@ -40,7 +40,7 @@ echo old >old.html
 ) | cat
 show --db a.db --output nowhere/a.html
 cat old.html
-ls | grep old
+ls old*
 
 echo "# what is not a database of results"
 echo text >text.db

@@ -18,8 +18,8 @@ on_terminal sweep --model "$name" --n-ctx 128 --probe passkey --dry-run
 on_terminal sweep --model "$name" --method none --n-ctx 128 --probe passkey:depths=1,trials=1 --db a.db
 on_terminal report --db a.db
 on_terminal report --db a.db --format md
-on_terminal generate --model "$SRC/models/walker" --text "$escape[31mred" --n-new 3
-on_terminal score --model "$SRC/models/walker" --text "$escape[31mred"
+on_terminal generate --model "$SRC/models/walker" --text "${escape}[31mred" --n-new 3
+on_terminal score --model "$SRC/models/walker" --text "${escape}[31mred"
 on_terminal theta --model "$name/nowhere"
 "$ROPEWALK" report --db a.db | grep -q "$escape" || { echo "the pipe's bytes are changed"; fail=1; }
 exit $fail
