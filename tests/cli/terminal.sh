@@ -6,8 +6,9 @@ name=$escape']0;title'
 cp -r "$SRC/models/walker" "$name"
 "$ROPEWALK" sweep --model "$name" --method none --n-ctx 128 --probe passkey:depths=1,trials=1 --db a.db --quiet >/dev/null
 fail=0
+# script runs its command with $SHELL, and only bash reads what %q writes.
 on_terminal() { # WORDS…
-    script -qec "$(printf '%q ' "$ROPEWALK" "$@")" /dev/null </dev/null >out.txt 2>&1
+    SHELL=$BASH script -qec "$(printf '%q ' "$ROPEWALK" "$@")" /dev/null </dev/null >out.txt 2>&1
     # What the program itself writes to a terminal is "clear to the end of the line".
     sed -i "s/$escape\[K//g" out.txt
     ! grep -q "$escape" out.txt || { echo "$1 sends the terminal an escape"; fail=1; }
