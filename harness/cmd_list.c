@@ -19,15 +19,10 @@ static void print_row(const char *name, const char *help)
 
 static void print_method_params(const RopeMethod *method)
 {
-    printf("  %-16s reads: ", "");
-    const char *separator = "";
-    for (RopeParam param = 0; param < ROPE_N_PARAMS; param++) {
-        if (!(method->params & ROPE_READS(param))) continue;
-        printf("%s%s", separator, rope_param_name(param));
-        separator = ", ";
-    }
-    if (method->reads_factor_lists) printf("%sshort_factor, long_factor", separator);
-    puts(*separator ? "" : "nothing");
+    Buf params = {0};
+    rope_method_params(method, &params);
+    printf("  %-16s reads: %s\n", "", buf_text(&params));
+    buf_free(&params);
 }
 
 static void print_methods(bool details)

@@ -136,7 +136,7 @@ static bool key_is_read(const char *key, const RopeMethod *method)
             return (method->params & ROPE_READS(param_keys[i].param)) != 0;
     if (str_equal(key, "original_max_position_embeddings")) return !rope_method_is_plain(method);
     if (str_equal(key, "truncate")) return (method->params & ROPE_READS(ROPE_TRUNCATE)) != 0;
-    return method->reads_factor_lists &&
+    return (method->lists & ROPE_SHORT_LIST) &&
            (str_equal(key, "short_factor") || str_equal(key, "long_factor"));
 }
 
@@ -219,7 +219,7 @@ static bool find_factor(const ModelConfig *config, const json_t *dictionary, int
 {
     if (!json_get_double(dictionary, "factor", factor, err)) return false;
     if (rope_method_is_plain(config->rope.method) || json_find(dictionary, "factor")) return true;
-    if (!config->rope.method->reads_factor_lists || original < 1 || original > config->n_ctx_train)
+    if (!config->rope.method->lists || original < 1 || original > config->n_ctx_train)
         return err_set(err, ERR_INPUT, "type \"%s\" needs a factor", config->rope.method->name);
     *factor = (double)config->n_ctx_train / (double)original;
     return true;
@@ -351,12 +351,11 @@ json_t *config_rope_to_json(const RopeSpec *spec, double *theta, Err *err)
     if (rope_spec_has(spec, ROPE_TRUNCATE))
         json_object_set_new(dictionary, "truncate",
                             json_boolean(rope_spec_value(spec, ROPE_TRUNCATE, 1) != 0.0));
-    if (spec->method->reads_factor_lists) {
+    if (spec->method->lists) {
         json_object_set_new(dictionary, "short_factor", factors_json(&spec->short_factors));
         json_object_set_new(dictionary, "long_factor", factors_json(&spec->long_factors));
     }
-    bool states_length =
-        !is_default && (!spec->method->depends_on_n_ctx || spec->method->reads_factor_lists);
+    bool states_length = !is_default && (!spec->method->depends_on_n_ctx || spec->method->lists);
     if (states_length)
         json_object_set_new(dictionary, "original_max_position_embeddings",
                             json_integer(spec->n_ctx_orig));

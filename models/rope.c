@@ -61,6 +61,17 @@ static const struct {
     {"rope_theta", ROPE_BASE  },
 };
 
+/* Lists of divisors and who holds them. */
+static const struct {
+    const char *key;
+    RopeList bit;
+    size_t offset; /* of a RopeFactors in RopeSpec */
+} list_rows[] = {
+    {"short_factor", ROPE_SHORT_LIST, offsetof(RopeSpec, short_factors)},
+    {"long_factor",  ROPE_LONG_LIST,  offsetof(RopeSpec, long_factors) },
+    {"pair_factor",  ROPE_PAIR_LIST,  offsetof(RopeSpec, long_factors) },
+};
+
 const RopeMethod *rope_method_find(const char *name)
 {
     for (const RopeMethod *m = rope_methods; m->name; m++)
@@ -103,15 +114,20 @@ bool rope_spec_has(const RopeSpec *spec, RopeParam param)
     return spec->param[param].kind != ROPE_UNSET;
 }
 
-/* "factor" or "lambda, alpha" or "none". */
-static const char *params_text(const RopeMethod *method, Buf *out)
+void rope_method_params(const RopeMethod *method, Buf *out)
 {
-    for (int i = 0; i < ROPE_N_PARAMS; i++)
-        if (reads(method, (RopeParam)i))
-            buf_printf(out, "%s%s", out->len ? ", " : "", param_rows[i].name);
-    if (method->reads_factor_lists) buf_puts(out, ", short_factor, long_factor");
-    if (out->len == 0) buf_puts(out, "none");
-    return buf_text(out);
+    const char *separator = "";
+    for (int i = 0; i < ROPE_N_PARAMS; i++) {
+        if (!reads(method, (RopeParam)i)) continue;
+        buf_printf(out, "%s%s", separator, param_rows[i].name);
+        separator = ", ";
+    }
+    for (size_t i = 0; i < COUNT_OF(list_rows); i++) {
+        if (!(method->lists & list_rows[i].bit)) continue;
+        buf_printf(out, "%s%s", separator, list_rows[i].key);
+        separator = ", ";
+    }
+    if (!*separator) buf_puts(out, "none");
 }
 
 static bool read_value(RopeParam param, const char *key, const char *text, RopeValue *value,
@@ -145,10 +161,11 @@ static bool check_range(const RopeMethod *method, RopeParam param, double value,
 static bool refuse_param(const RopeMethod *method, const char *key, bool is_known, Err *err)
 {
     Buf readable = {0};
+    rope_method_params(method, &readable);
     err_set(err, ERR_USAGE,
             is_known ? "method %s does not read %s; it reads: %s"
                      : "method %s: unknown parameter \"%s\"; it reads: %s",
-            method->name, key, params_text(method, &readable));
+            method->name, key, buf_text(&readable));
     buf_free(&readable);
     return false;
 }
@@ -175,10 +192,13 @@ static bool read_factors(const char *key, const char *text, RopeFactors *factors
 bool rope_spec_set(RopeSpec *spec, const char *key, const char *text, Err *err)
 {
     assert(spec->method);
-    if (spec->method->reads_factor_lists && str_equal(key, "short_factor"))
-        return read_factors(key, text, &spec->short_factors, err);
-    if (spec->method->reads_factor_lists && str_equal(key, "long_factor"))
-        return read_factors(key, text, &spec->long_factors, err);
+    for (size_t i = 0; i < COUNT_OF(list_rows); i++) {
+        if (!str_equal(list_rows[i].key, key)) continue;
+        RopeFactors *factors = (RopeFactors *)((char *)spec + list_rows[i].offset);
+        return (spec->method->lists & list_rows[i].bit)
+                   ? read_factors(key, text, factors, err)
+                   : refuse_param(spec->method, key, true, err);
+    }
     bool inverse = str_equal(key, "freq-scale") || str_equal(key, "rope-freq-scale");
     RopeParam param = ROPE_FACTOR;
     bool is_known = inverse || rope_param_find(key, &param);

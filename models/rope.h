@@ -70,7 +70,7 @@ typedef struct {
 
 typedef struct RopeMethod RopeMethod;
 
-/* Per-pair divisors of LongRoPE: n of them, 0 when there are none. */
+/* Per-pair divisors: n of them, 0 when there are none. */
 typedef struct {
     int n;
     double factor[ROPE_MAX_PAIRS];
@@ -84,7 +84,7 @@ typedef struct {
     int64_t n_ctx_orig; /* m_l */
     RopeValue param[ROPE_N_PARAMS];
     RopeFactors short_factors;
-    RopeFactors long_factors;
+    RopeFactors long_factors; /* or those of every length, where a method reads one list */
 } RopeSpec;
 
 /* How a position p enters the angle: min((p mod modulus) / divisor, cap) + offset, where a
@@ -128,6 +128,13 @@ typedef struct {
     double log_n_length; /* L of the query scale max(1, ln(p + 1) / ln L); 0: none */
 } RopeTable;
 
+/* Lists of divisors by the key that a user writes. */
+typedef enum {
+    ROPE_SHORT_LIST = 1 << 0, /* short_factor */
+    ROPE_LONG_LIST = 1 << 1,  /* long_factor */
+    ROPE_PAIR_LIST = 1 << 2,  /* pair_factor */
+} RopeList;
+
 /* Bit of a parameter in RopeMethod.params. */
 #define ROPE_READS(param) (UINT32_C(1) << (param))
 
@@ -141,11 +148,11 @@ struct RopeMethod {
     RopeParam
         default_param; /* where params is not 0: the one that takes default_value when unset */
     RopeValue default_value;
-    bool depends_on_n_ctx;   /* whatever the parameters are */
-    bool reads_n_ctx_orig;   /* the trained length enters the table, whatever the parameters are */
-    bool reads_factor_lists; /* short_factor and long_factor, a number for each pair */
-    bool training_only;      /* known, listed, and refused: a model must be trained with it */
-    const char *source;      /* paper and equation */
+    bool depends_on_n_ctx; /* whatever the parameters are */
+    bool reads_n_ctx_orig; /* the trained length enters the table, whatever the parameters are */
+    unsigned lists;        /* RopeList bits: the lists it reads, a number for each pair */
+    bool training_only;    /* known, listed, and refused: a model must be trained with it */
+    const char *source;    /* paper and equation */
     /* Conditions between the parameters of a resolved spec; NULL: none. Errors: USAGE, INPUT. */
     bool (*check)(const RopeSpec *spec, Err *err);
     /* Changes a table that holds the plain angles, for a resolved and checked spec. */
@@ -174,12 +181,15 @@ bool rope_method_is_plain(const RopeMethod *method);
 /* "factor", "lambda", "alpha". */
 const char *rope_param_name(RopeParam param);
 
+/* Appends the names of all that a method reads, "factor, log_n, pair_factor"; "none" if there are none. */
+void rope_method_params(const RopeMethod *method, Buf *out);
+
 /* The parameter of a name, or of an alias (rope-scale, ntk-alpha); false if none. freq-scale is
  * not one of them: it is 1/factor. */
 bool rope_param_find(const char *name, RopeParam *out) MUST_USE;
 
 /* Sets one parameter from text: a number, "auto" or "auto-each"; key may be "freq-scale" (factor
- * = 1 / value), or short_factor or long_factor with a list such as "1/1.1/8".
+ * = 1 / value), or the key of a list with "1/1.1/8".
  * Errors: USAGE (a parameter that the method does not read, a value out of range). */
 bool rope_spec_set(RopeSpec *spec, const char *key, const char *value, Err *err) MUST_USE;
 

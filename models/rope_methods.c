@@ -249,8 +249,8 @@ static bool check_factors(const RopeFactors *factors, const char *which, const R
     if (factors->n != spec->n_rot / 2)
         return err_set(
             err, ERR_INPUT,
-            "%s: the %s factor list has %d entries; one for each of the %d pairs is needed (short_factor=…, long_factor=…)",
-            spec->method->name, which, factors->n, spec->n_rot / 2);
+            "%s: the %s factor list has %d entries; one for each of the %d pairs is needed (%s_factor=1/1.1/…)",
+            spec->method->name, which, factors->n, spec->n_rot / 2, which);
     for (int i = 0; i < factors->n; i++)
         if (!(factors->factor[i] > 0.0) || !isfinite(factors->factor[i]))
             return err_set(err, ERR_INPUT,
@@ -265,9 +265,23 @@ static bool check_longrope(const RopeSpec *spec, Err *err)
            check_factors(&spec->long_factors, "long", spec, err);
 }
 
+static bool check_per_pair(const RopeSpec *spec, Err *err)
+{
+    return check_factors(&spec->long_factors, "pair", spec, err);
+}
+
 static bool check_dynamic_longrope(const RopeSpec *spec, Err *err)
 {
     return check_factors(&spec->long_factors, "long", spec, err);
+}
+
+/* What a file's own divisors say, whatever method they came from. */
+static void init_per_pair(const RopeSpec *spec, int64_t n_ctx, RopeTable *table)
+{
+    for (int i = 0; i < spec->long_factors.n; i++)
+        table->query[0].inv_freq[i] /= spec->long_factors.factor[i];
+    if (rope_spec_has(spec, ROPE_ATTENTION_FACTOR))
+        table->amplitude = value(spec, ROPE_ATTENTION_FACTOR, n_ctx);
 }
 
 static void init_giraffe_power(const RopeSpec *spec, int64_t n_ctx, RopeTable *table)
@@ -439,7 +453,7 @@ const RopeMethod rope_methods[] = {
      .check = check_llama3,
      .init = init_llama3},
     {.name = "longrope",
-     .reads_factor_lists = true,
+     .lists = ROPE_SHORT_LIST | ROPE_LONG_LIST,
      .reads_n_ctx_orig = true,
      .help = "each pair divided by its own searched factor; short list up to m_l, long one beyond",
      .class_ = ROPE_CLASS_POSITION,
@@ -451,7 +465,7 @@ const RopeMethod rope_methods[] = {
      .check = check_longrope,
      .init = init_longrope},
     {.name = "dynamic-longrope",
-     .reads_factor_lists = true,
+     .lists = ROPE_LONG_LIST,
      .reads_n_ctx_orig = true,
      .help = "longrope whose long factors grow with n from 1 to the list",
      .class_ = ROPE_CLASS_POSITION,
@@ -462,6 +476,14 @@ const RopeMethod rope_methods[] = {
      .source = "microsoft/LongRoPE, rope/longrope.py, 2024",
      .check = check_dynamic_longrope,
      .init = init_dynamic_longrope},
+    {.name = "per-pair",
+     .lists = ROPE_PAIR_LIST,
+     .help = "theta' = theta / pair_factor, a number for each pair",
+     .params = READS(ATTENTION_FACTOR) | READS(LOG_N),
+     .default_param = ROPE_LOG_N,
+     .source = "llama.cpp, tensor rope_freqs.weight, which divides the angles in ggml_rope_ext",
+     .check = check_per_pair,
+     .init = init_per_pair},
     {.name = "giraffe-power",
      .help = "theta' = theta / factor * (1 - 2i/d)^power",
      .params = READS(FACTOR) | READS(POWER) | READS(LOG_N),
@@ -538,5 +560,5 @@ const RopeMethod rope_methods[] = {
      .default_value = NUMBER(0.75),
      .source = "p-RoPE, Barbero et al. 2024, arXiv 2410.06205, section 6",
      .init = init_proportional},
-    {.name = NULL                                                                           },
+    {.name = NULL                                                                        },
 };

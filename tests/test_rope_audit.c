@@ -14,7 +14,7 @@ static RopeTable table_of(const char *text)
     RopeTable table;
     Err err;
     assert_ok(rope_spec_parse(text, &spec, &err), &err);
-    if (spec.method->reads_factor_lists) {
+    if (spec.method->lists) {
         spec.short_factors.n = spec.long_factors.n = N_ROT / 2;
         for (int i = 0; i < N_ROT / 2; i++) {
             spec.short_factors.factor[i] = 1.0;
@@ -30,32 +30,34 @@ static const struct {
     const char *text;
     RopeVerdict verdict;
 } verdicts[] = {
-    {"none",                    ROPE_VERDICT_EQUIVALENT},
-    {"linear",                  ROPE_VERDICT_EQUIVALENT},
-    {"pi",                      ROPE_VERDICT_EQUIVALENT},
-    {"ntk",                     ROPE_VERDICT_EQUIVALENT},
-    {"abf",                     ROPE_VERDICT_EQUIVALENT},
-    {"dynamic-linear",          ROPE_VERDICT_EQUIVALENT},
-    {"dynamic-ntk",             ROPE_VERDICT_EQUIVALENT},
-    {"qwen-ntk",                ROPE_VERDICT_EQUIVALENT},
-    {"by-parts",                ROPE_VERDICT_EQUIVALENT},
-    {"yarn",                    ROPE_VERDICT_AMPLITUDE },
-    {"yarn:attention_factor=1", ROPE_VERDICT_EQUIVALENT},
-    {"dynamic-yarn",            ROPE_VERDICT_AMPLITUDE },
-    {"llama3",                  ROPE_VERDICT_EQUIVALENT},
-    {"longrope",                ROPE_VERDICT_AMPLITUDE },
-    {"longrope:start=4",        ROPE_VERDICT_NOT       },
-    {"dynamic-longrope",        ROPE_VERDICT_AMPLITUDE },
-    {"giraffe-power",           ROPE_VERDICT_EQUIVALENT},
-    {"giraffe-truncate",        ROPE_VERDICT_EQUIVALENT},
-    {"ntk-mixed",               ROPE_VERDICT_EQUIVALENT},
-    {"rerope",                  ROPE_VERDICT_NOT       },
-    {"leaky-rerope",            ROPE_VERDICT_NOT       },
-    {"self-extend",             ROPE_VERDICT_NOT       },
-    {"dual-chunk",              ROPE_VERDICT_NOT       },
-    {"partial",                 ROPE_VERDICT_EQUIVALENT},
-    {"proportional",            ROPE_VERDICT_EQUIVALENT},
-    {"ntk:log_n=1",             ROPE_VERDICT_NOT       },
+    {"none",                          ROPE_VERDICT_EQUIVALENT},
+    {"linear",                        ROPE_VERDICT_EQUIVALENT},
+    {"pi",                            ROPE_VERDICT_EQUIVALENT},
+    {"ntk",                           ROPE_VERDICT_EQUIVALENT},
+    {"abf",                           ROPE_VERDICT_EQUIVALENT},
+    {"dynamic-linear",                ROPE_VERDICT_EQUIVALENT},
+    {"dynamic-ntk",                   ROPE_VERDICT_EQUIVALENT},
+    {"qwen-ntk",                      ROPE_VERDICT_EQUIVALENT},
+    {"by-parts",                      ROPE_VERDICT_EQUIVALENT},
+    {"yarn",                          ROPE_VERDICT_AMPLITUDE },
+    {"yarn:attention_factor=1",       ROPE_VERDICT_EQUIVALENT},
+    {"dynamic-yarn",                  ROPE_VERDICT_AMPLITUDE },
+    {"llama3",                        ROPE_VERDICT_EQUIVALENT},
+    {"longrope",                      ROPE_VERDICT_AMPLITUDE },
+    {"longrope:start=4",              ROPE_VERDICT_NOT       },
+    {"dynamic-longrope",              ROPE_VERDICT_AMPLITUDE },
+    {"per-pair",                      ROPE_VERDICT_EQUIVALENT},
+    {"per-pair:attention_factor=1.2", ROPE_VERDICT_AMPLITUDE },
+    {"giraffe-power",                 ROPE_VERDICT_EQUIVALENT},
+    {"giraffe-truncate",              ROPE_VERDICT_EQUIVALENT},
+    {"ntk-mixed",                     ROPE_VERDICT_EQUIVALENT},
+    {"rerope",                        ROPE_VERDICT_NOT       },
+    {"leaky-rerope",                  ROPE_VERDICT_NOT       },
+    {"self-extend",                   ROPE_VERDICT_NOT       },
+    {"dual-chunk",                    ROPE_VERDICT_NOT       },
+    {"partial",                       ROPE_VERDICT_EQUIVALENT},
+    {"proportional",                  ROPE_VERDICT_EQUIVALENT},
+    {"ntk:log_n=1",                   ROPE_VERDICT_NOT       },
 };
 
 static void test_every_method_gets_its_verdict(void **state)

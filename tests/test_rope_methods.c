@@ -271,7 +271,26 @@ static void test_longrope_reads_lists_from_text(void **state)
     assert_err(rope_spec_parse("longrope:long_factor=1/x", &spec, &err), &err, ERR_USAGE,
                "1/1.1/8");
     assert_err(rope_spec_parse("yarn:long_factor=1", &spec, &err), &err, ERR_USAGE,
-               "unknown parameter");
+               "yarn does not read long_factor");
+    assert_err(rope_spec_parse("dynamic-longrope:short_factor=1", &spec, &err), &err, ERR_USAGE,
+               "it reads: factor, attention_factor, start, log_n, long_factor");
+}
+
+static void test_per_pair_divides_each_angle_by_its_own_number(void **state)
+{
+    (void)state;
+    static const double divisors[] = {1.0, 1.0, 2.5, 8.0};
+    RopeTable table = table_of("per-pair:pair_factor=1/1/2.5/8", 8, 5e5, 8192, 100);
+    for (int i = 0; i < 4; i++)
+        assert_close(divisor(&table, i, 8, 5e5), divisors[i], 1e-12, 0.0);
+    assert_close(table.amplitude, 1.0, 0.0, 0.0);
+    table = table_of("per-pair:pair_factor=1/1/1/1,attention_factor=1.19", 8, 5e5, 8192, 100);
+    assert_close(table.amplitude, 1.19, 0.0, 0.0);
+    RopeSpec spec = {.n_rot = 8, .theta = 1e4, .n_ctx_orig = 4096};
+    Err err;
+    assert_ok(rope_spec_parse("per-pair:pair_factor=1/2", &spec, &err), &err);
+    assert_err(rope_spec_resolve(&spec, 8192, &err), &err, ERR_INPUT,
+               "pair factor list has 2 entries; one for each of the 4 pairs");
 }
 
 static void test_longrope_refuses_lists_of_the_wrong_length(void **state)
@@ -458,6 +477,7 @@ int main(void)
         cmocka_unit_test(test_dynamic_longrope_grows_to_the_list),
         cmocka_unit_test(test_longrope_reads_lists_from_text),
         cmocka_unit_test(test_longrope_refuses_lists_of_the_wrong_length),
+        cmocka_unit_test(test_per_pair_divides_each_angle_by_its_own_number),
         cmocka_unit_test(test_by_parts_meets_plain_ntk_and_linear),
         cmocka_unit_test(test_giraffe_and_mixed_equal_their_formulas),
         cmocka_unit_test(test_partial_and_proportional_turn_a_share),
