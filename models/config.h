@@ -35,7 +35,7 @@ typedef struct {
     RopeSpec rope;          /* the scaling it was trained with; method "none" for a plain model */
     int bos_id;             /* -1: none */
     int eos_id;             /* -1: none */
-    char rope_found[256];   /* the RoPE keys as the file spells them, for `inspect` */
+    char rope_found[512];   /* the RoPE keys as the file spells them, for `inspect` */
 } ModelConfig;
 
 /* Reads a parsed config.json. notes gets one line a default that was taken or a contradiction that was resolved.

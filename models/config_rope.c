@@ -56,7 +56,7 @@ static const struct {
 static const char *const general_keys[] = {"type", "rope_type", "rope_theta",
                                            "partial_rotary_factor"};
 
-bool config_rope_method(const char *type, const RopeMethod **method, Err *err)
+static bool find_method(const char *type, const RopeMethod **method, Err *err)
 {
     for (size_t i = 0; i < COUNT_OF(rope_types); i++) {
         if (!str_equal(rope_types[i].type, type)) continue;
@@ -79,14 +79,14 @@ bool config_rope_method(const char *type, const RopeMethod **method, Err *err)
 void config_rope_lengths(ModelConfig *config, double factor, int64_t original, Buf *notes)
 {
     int64_t claimed = config->n_ctx_train;
-    bool scaled = !rope_method_is_plain(config->rope.method);
+    bool has_factor = (config->rope.method->params & ROPE_READS(ROPE_FACTOR)) != 0;
     config->rope.n_ctx_orig = original > 0 && original <= claimed ? original : claimed;
-    if (!scaled) return;
-    config->rope.param[ROPE_FACTOR] = (RopeValue){ROPE_NUMBER, factor};
+    if (rope_method_is_plain(config->rope.method)) return;
+    if (has_factor) config->rope.param[ROPE_FACTOR] = (RopeValue){ROPE_NUMBER, factor};
     if (config->rope.n_ctx_orig != original)
         buf_printf(notes, "the length before scaling is %s; n_ctx_orig is the claimed %lld\n",
                    original ? "out of range" : "not stated", (long long)claimed);
-    else if (fabs(factor * (double)original - (double)claimed) >= 0.5)
+    else if (has_factor && fabs(factor * (double)original - (double)claimed) >= 0.5)
         buf_printf(
             notes,
             "factor %g x original length %lld is not the claimed length %lld; n_ctx_orig is %lld\n",
@@ -233,7 +233,7 @@ static bool read_scaling(const json_t *root, json_t *dictionary, const char *whe
                        where);
     const char *type;
     if (!read_type(dictionary, where, &type, err)) return false;
-    if (!config_rope_method(type, &config->rope.method, err)) return err_prefix(err, "%s", where);
+    if (!find_method(type, &config->rope.method, err)) return err_prefix(err, "%s", where);
     if (!check_keys(dictionary, where, config->rope.method, err)) return false;
     double partial = 1;
     double factor = 0;

@@ -11,15 +11,12 @@
  * Errors: INPUT (two values that differ, an unknown key or type), UNSUPPORTED (a known type that has no method here). */
 bool config_rope_from_json(const json_t *root, ModelConfig *config, Buf *notes, Err *err) MUST_USE;
 
-/* The method of a scaling type ("linear"). Errors: UNSUPPORTED (known, but no method here), INPUT (unknown). */
-bool config_rope_method(const char *type, const RopeMethod **method, Err *err) MUST_USE;
-
 /* The scaling dictionary of a resolved spec, as config_rope_from_json reads it, and the rope_theta beside it. The
  * caller owns the reference. Errors: UNSUPPORTED (config.json has no words for it). */
 json_t *config_rope_to_json(const RopeSpec *spec, double *theta, Err *err) MUST_USE;
 
-/* Sets factor and n_ctx_orig of config->rope. original is the stated trained length before scaling, 0 when the file has none;
- * contradictions with factor and config->n_ctx_train are noted. */
+/* Sets n_ctx_orig of config->rope, and its factor where the method has one. original is the stated trained length before scaling, 0
+ * when the file has none; contradictions with factor and config->n_ctx_train are noted. */
 void config_rope_lengths(ModelConfig *config, double factor, int64_t original, Buf *notes);
 
 #endif

@@ -13,6 +13,7 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "models/arch.h"
+#include "models/gguf_rope.h"
 #include "models/weights_internal.h"
 
 const WeightFormat weight_formats[] = {
@@ -161,6 +162,12 @@ static bool is_ignorable(const char *name)
     return str_ends_with(name, "rotary_emb.inv_freq");
 }
 
+/* A tensor that the format's config reader has taken its numbers from. */
+static bool is_read_by_config(const WeightFile *file, const char *name)
+{
+    return file->format->read_config == gguf_config && gguf_rope_reads_tensor(name);
+}
+
 /* A tensor of this name would be a term of the forward pass. */
 static bool has_effect(const char *name)
 {
@@ -198,7 +205,7 @@ static bool check_extras(WeightFile *file, Err *err)
     bool ok = true;
     for (size_t i = 0; ok && i < file->n_entries; i++) {
         const char *name = file->entries[i].name;
-        if (used[i] || is_ignorable(name)) continue;
+        if (used[i] || is_ignorable(name) || is_read_by_config(file, name)) continue;
         if (has_effect(name))
             ok = err_set(err, ERR_UNSUPPORTED,
                          "%s: tensor %s is a part that the engine does not compute for %s",

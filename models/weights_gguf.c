@@ -12,8 +12,8 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "models/arch.h"
-#include "models/config_rope.h"
 #include "models/gguf.h"
+#include "models/gguf_rope.h"
 #include "models/weights_internal.h"
 
 enum { KEY_SIZE = 96 };
@@ -116,13 +116,8 @@ static const IntKey int_keys[] = {
 };
 
 /* Other keys below the prefix that are read, and what is harmless. */
-static const char *const other_keys[] = {
-    "context_length",         "attention.layer_norm_rms_epsilon",
-    "attention.value_length", "rope.freq_base",
-    "rope.scaling.type",      "rope.scaling.factor",
-    "rope.scale_linear",      "rope.scaling.original_context_length",
-    "rope.scaling.finetuned", "tensor_data_layout",
-};
+static const char *const other_keys[] = {"attention.layer_norm_rms_epsilon",
+                                         "attention.value_length", "tensor_data_layout"};
 
 /* Below these, a key that is not read would change the rotation or the attention. */
 static const char *const strict_keys[] = {
@@ -208,80 +203,13 @@ static bool read_real(const Gguf *gguf, ModelConfig *config, const char *name, d
     return gguf_get_double(gguf, key, out, err);
 }
 
-static bool read_scaling(const Gguf *gguf, ModelConfig *config, Buf *notes, Err *err)
-{
-    char key[KEY_SIZE];
-    GgufText text = {"", 0};
-    char type[32];
-    double factor = 0;
-    int64_t original = 0;
-    if (!gguf_get_double(gguf, key_of(config, "rope.scale_linear", key), &factor, err))
-        return false;
-    bool legacy = factor != 0 && factor != 1;
-    if (!gguf_get_text(gguf, key_of(config, "rope.scaling.type", key), &text, err)) return false;
-    str_escape(text.text, text.n, type, sizeof type);
-    if (!config_rope_method(type[0] ? type : legacy ? "linear" : "none", &config->rope.method, err))
-        return err_prefix(err, "%s", key);
-    if (!rope_method_is_plain(config->rope.method) &&
-        !str_equal(config->rope.method->name, "linear"))
-        return err_set(err, ERR_UNSUPPORTED,
-                       "%s: type \"%s\" is not read from GGUF files; none and linear are", key,
-                       type);
-    if (!gguf_get_double(gguf, key_of(config, "rope.scaling.factor", key), &factor, err))
-        return false;
-    if (!rope_method_is_plain(config->rope.method) && factor == 0)
-        return err_set(err, ERR_INPUT, "%s is missing though the type is linear", key);
-    if (rope_method_is_plain(config->rope.method) && factor != 0 && factor != 1)
-        return err_set(err, ERR_INPUT, "%s is %g though the type is none", key, factor);
-    key_of(config, "rope.scaling.original_context_length", key);
-    if (!gguf_get_i64(gguf, key, 0, ROPE_MAX_POSITION, &original, err)) return false;
-    config_rope_lengths(config, factor, original, notes);
-    return true;
-}
-
-/* The RoPE keys as the file spells them. */
-static void write_found(const Gguf *gguf, ModelConfig *config)
-{
-    static const char *const names[] = {"rope.freq_base", "rope.scaling.factor",
-                                        "rope.scale_linear"};
-    Buf text = {0};
-    char key[KEY_SIZE];
-    Err ignored;
-    for (size_t i = 0; i < COUNT_OF(names); i++) {
-        double value;
-        if (gguf_find(gguf, key_of(config, names[i], key)) &&
-            gguf_get_double(gguf, key, &value, &ignored))
-            buf_printf(&text, "%s=%g ", key, value);
-    }
-    GgufText type = {"", 0};
-    if (gguf_get_text(gguf, key_of(config, "rope.scaling.type", key), &type, &ignored) && type.n)
-        buf_printf(&text, "%s=%.*s ", key, (int)min_i64((int64_t)type.n, 32), type.text);
-    buf_printf(&text, "%s.context_length=%lld", config->arch, (long long)config->n_ctx_train);
-    str_escape(buf_text(&text), text.len, config->rope_found, sizeof config->rope_found);
-    buf_free(&text);
-}
-
-static bool read_rope(const Gguf *gguf, ModelConfig *config, Buf *notes, Err *err)
-{
-    char key[KEY_SIZE];
-    config->n_ctx_train = 2048;
-    config->rope = (RopeSpec){
-        .method = rope_method_find("none"), .theta = CONFIG_DEFAULT_THETA, .n_rot = config->n_rot};
-    if (!gguf_find(gguf, key_of(config, "context_length", key)))
-        buf_printf(notes, "%s is missing: taken as %lld\n", key, (long long)config->n_ctx_train);
-    if (!gguf_get_i64(gguf, key, 1, ROPE_MAX_POSITION, &config->n_ctx_train, err)) return false;
-    write_found(gguf, config);
-    return read_real(gguf, config, "rope.freq_base", &config->rope.theta, notes, err) &&
-           read_scaling(gguf, config, notes, err);
-}
-
 static bool is_read_key(const char *key)
 {
     for (size_t i = 0; i < COUNT_OF(int_keys); i++)
         if (str_equal(int_keys[i].key, key)) return true;
     for (size_t i = 0; i < COUNT_OF(other_keys); i++)
         if (str_equal(other_keys[i], key)) return true;
-    return false;
+    return gguf_rope_reads_key(key);
 }
 
 /* Keys of the architecture that nothing above reads. */
@@ -314,8 +242,9 @@ static bool read_id(const Gguf *gguf, const char *key, int *out, Err *err)
     return true;
 }
 
-static bool read_config(const Gguf *gguf, ModelConfig *config, Buf *notes, Err *err)
+static bool read_config(const WeightFile *file, ModelConfig *config, Buf *notes, Err *err)
 {
+    const Gguf *gguf = file->state;
     const Arch *arch = arch_of(gguf, config->arch, err);
     if (!arch) return false;
     config->rope_layout = arch->gguf_layout;
@@ -324,7 +253,7 @@ static bool read_config(const Gguf *gguf, ModelConfig *config, Buf *notes, Err *
            default_widths(gguf, config, notes, err) &&
            read_real(gguf, config, "attention.layer_norm_rms_epsilon", &config->rms_eps, notes,
                      err) &&
-           read_rope(gguf, config, notes, err) &&
+           gguf_rope_read(file, config->arch, config, notes, err) &&
            read_id(gguf, "tokenizer.ggml.bos_token_id", &config->bos_id, err) &&
            read_id(gguf, "tokenizer.ggml.eos_token_id", &config->eos_id, err);
 }
@@ -332,7 +261,7 @@ static bool read_config(const Gguf *gguf, ModelConfig *config, Buf *notes, Err *
 bool gguf_config(const WeightFile *file, ModelConfig *config, Buf *notes, Err *err)
 {
     *config = (ModelConfig){0};
-    if (!read_config(file->state, config, notes, err)) return err_prefix(err, "%s", file->path);
+    if (!read_config(file, config, notes, err)) return err_prefix(err, "%s", file->path);
     config->tied = !weights_find(file, "lm_head.weight");
     /* A file without a stated vocabulary and without tokens is measured by its embedding. */
     const Tensor *table = weights_find(file, "model.embed_tokens.weight");

@@ -34,11 +34,11 @@ static void put_number(Buf *b, const Key *key)
 }
 
 /* Opens a file of the architecture's name and the good keys without `left_out`, and `more`. */
-static WeightFile *open_keys(const char *left_out, const Key *more, const char *scaling_type)
+static WeightFile *open_keys(const char *left_out, const Key *more)
 {
     Buf b = {0};
     Err err = {0};
-    uint64_t n = COUNT_OF(good_keys) + 1 + (more != NULL) + (scaling_type != NULL);
+    uint64_t n = COUNT_OF(good_keys) + 1 + (more != NULL);
     for (size_t i = 0; left_out && i < COUNT_OF(good_keys); i++)
         n -= strcmp(good_keys[i].key, left_out) == 0;
     if (left_out && strcmp(left_out, "general.architecture") == 0) n--;
@@ -48,17 +48,15 @@ static WeightFile *open_keys(const char *left_out, const Key *more, const char *
     for (size_t i = 0; i < COUNT_OF(good_keys); i++)
         if (!left_out || strcmp(good_keys[i].key, left_out) != 0) put_number(&b, &good_keys[i]);
     if (more) put_number(&b, more);
-    if (scaling_type) put_text_value(&b, "llama.rope.scaling.type", scaling_type);
     WeightFile *file = weights_open(test_file("keys.gguf", b.data, b.len), &err);
     buf_free(&b);
     assert_ok(file, &err);
     return file;
 }
 
-static ModelConfig read_good(const char *left_out, const Key *more, const char *type,
-                             const char *note)
+static ModelConfig read_good(const char *left_out, const Key *more, const char *note)
 {
-    WeightFile *file = open_keys(left_out, more, type);
+    WeightFile *file = open_keys(left_out, more);
     ModelConfig config;
     Err err = {0};
     assert_ok(weights_read_config(file, &config, &err), &err);
@@ -68,10 +66,9 @@ static ModelConfig read_good(const char *left_out, const Key *more, const char *
     return config;
 }
 
-static void assert_refused(const char *left_out, const Key *more, const char *type, ErrCode code,
-                           const char *part)
+static void assert_refused(const char *left_out, const Key *more, ErrCode code, const char *part)
 {
-    WeightFile *file = open_keys(left_out, more, type);
+    WeightFile *file = open_keys(left_out, more);
     ModelConfig config;
     Err err = {0};
     assert_err(weights_read_config(file, &config, &err), &err, code, part);
@@ -81,7 +78,7 @@ static void assert_refused(const char *left_out, const Key *more, const char *ty
 static void test_keys_become_a_config(void **state)
 {
     (void)state;
-    ModelConfig c = read_good(NULL, NULL, NULL, "");
+    ModelConfig c = read_good(NULL, NULL, "");
     assert_int_equal(c.n_layers, 2);
     assert_int_equal(c.n_ctx_train, 256);
     assert_int_equal(c.d_model, 64);
@@ -100,16 +97,16 @@ static void test_keys_become_a_config(void **state)
 static void test_missing_keys_have_noted_defaults(void **state)
 {
     (void)state;
-    ModelConfig c = read_good("llama.context_length", NULL, NULL,
-                              "llama.context_length is missing: taken as 2048");
+    ModelConfig c =
+        read_good("llama.context_length", NULL, "llama.context_length is missing: taken as 2048");
     assert_int_equal(c.n_ctx_train, 2048);
-    c = read_good("llama.attention.head_count_kv", NULL, NULL, "taken as head_count, 4");
+    c = read_good("llama.attention.head_count_kv", NULL, "taken as head_count, 4");
     assert_int_equal(c.n_kv_heads, 4);
-    c = read_good("llama.rope.freq_base", NULL, NULL, "freq_base is missing: taken as 10000");
+    c = read_good("llama.rope.freq_base", NULL, "freq_base is missing: taken as 10000");
     assert_close(c.rope.theta, 10000, 0, 0);
-    c = read_good("llama.attention.layer_norm_rms_epsilon", NULL, NULL, "taken as 1e-05");
+    c = read_good("llama.attention.layer_norm_rms_epsilon", NULL, "taken as 1e-05");
     assert_close(c.rms_eps, 1e-5, 0, 0);
-    c = read_good("llama.rope.dimension_count", NULL, NULL, "");
+    c = read_good("llama.rope.dimension_count", NULL, "");
     assert_int_equal(c.n_rot, 16);
 }
 
@@ -119,37 +116,17 @@ static void test_keys_without_a_default_are_named_when_missing(void **state)
     static const char *const keys[] = {"llama.block_count", "llama.embedding_length",
                                        "llama.feed_forward_length", "llama.attention.head_count"};
     for (size_t i = 0; i < COUNT_OF(keys); i++)
-        assert_refused(keys[i], NULL, NULL, ERR_INPUT, keys[i]);
-    assert_refused("llama.vocab_size", NULL, NULL, ERR_INPUT, "the vocabulary is 0");
-    assert_refused("general.architecture", NULL, NULL, ERR_UNSUPPORTED,
+        assert_refused(keys[i], NULL, ERR_INPUT, keys[i]);
+    assert_refused("llama.vocab_size", NULL, ERR_INPUT, "the vocabulary is 0");
+    assert_refused("general.architecture", NULL, ERR_UNSUPPORTED,
                    "general.architecture = absent (supported: llama)");
-}
-
-static void test_scaling_is_read_or_refused_by_type(void **state)
-{
-    (void)state;
-    const Key factor = {"llama.rope.scaling.factor", GGUF_F32, 4};
-    const Key legacy = {"llama.rope.scale_linear", GGUF_F32, 2};
-    ModelConfig c = read_good(NULL, NULL, "none", "");
-    assert_string_equal(c.rope.method->name, "none");
-    c = read_good(NULL, &factor, "linear", "the length before scaling is not stated");
-    assert_string_equal(c.rope.method->name, "linear");
-    assert_close(c.rope.param[ROPE_FACTOR].number, 4, 0, 0);
-    c = read_good(NULL, &legacy, NULL, "not stated");
-    assert_string_equal(c.rope.method->name, "linear");
-    assert_close(c.rope.param[ROPE_FACTOR].number, 2, 0, 0);
-    assert_refused(NULL, NULL, "linear", ERR_INPUT, "scaling.factor is missing");
-    assert_refused(NULL, &factor, NULL, ERR_INPUT, "is 4 though the type is none");
-    assert_refused(NULL, &factor, "yarn", ERR_UNSUPPORTED, "type \"yarn\"");
-    assert_refused(NULL, NULL, "longrope", ERR_UNSUPPORTED, "type \"longrope\"");
-    assert_refused(NULL, NULL, "odd", ERR_INPUT, "unknown type \"odd\"");
 }
 
 static void test_keys_that_would_change_the_numbers_are_refused(void **state)
 {
     (void)state;
     static const Key rows[] = {
-        {"llama.rope.scaling.attn_factor", GGUF_F32, 0.5},
+        {"llama.rope.scaling.alpha",       GGUF_F32, 0.5},
         {"llama.attention.sliding_window", GGUF_U32, 64 },
         {"llama.expert_count",             GGUF_U32, 8  },
         {"llama.attention.clamp_kqv",      GGUF_F32, 8  },
@@ -157,11 +134,11 @@ static void test_keys_that_would_change_the_numbers_are_refused(void **state)
         {"llama.rope.freq_base_swa",       GGUF_F32, 8  },
     };
     for (size_t i = 0; i < COUNT_OF(rows); i++)
-        assert_refused(NULL, &rows[i], NULL, ERR_UNSUPPORTED, rows[i].key);
+        assert_refused(NULL, &rows[i], ERR_UNSUPPORTED, rows[i].key);
     const Key harmless = {"llama.some_new_key", GGUF_U32, 1};
-    read_good(NULL, &harmless, NULL, "key llama.some_new_key is not read");
+    read_good(NULL, &harmless, "key llama.some_new_key is not read");
     const Key foreign = {"phi3.expert_count", GGUF_U32, 8};
-    read_good(NULL, &foreign, NULL, "");
+    read_good(NULL, &foreign, "");
 }
 
 static void test_heads_that_differ_from_the_model_are_checked(void **state)
@@ -169,32 +146,11 @@ static void test_heads_that_differ_from_the_model_are_checked(void **state)
     (void)state;
     const Key wide = {"llama.attention.key_length", GGUF_U32, 32};
     const Key value = {"llama.attention.value_length", GGUF_U32, 32};
-    ModelConfig c = read_good("llama.rope.dimension_count", &wide, NULL, "");
+    ModelConfig c = read_good("llama.rope.dimension_count", &wide, "");
     assert_int_equal(c.head_dim, 32);
     assert_int_equal(c.n_rot, 32);
-    assert_refused(NULL, &wide, NULL, ERR_UNSUPPORTED, "rope.dimension_count is 16");
-    assert_refused(NULL, &value, NULL, ERR_UNSUPPORTED, "value_length is 32");
-}
-
-static void test_trained_divisors_are_refused_by_name(void **state)
-{
-    (void)state;
-    Buf b = {0};
-    Err err = {0};
-    ModelConfig config;
-    const uint64_t ne[] = {8};
-    put_header(&b, 3, 1, COUNT_OF(good_keys) + 1);
-    put_text_value(&b, "general.architecture", "llama");
-    for (size_t i = 0; i < COUNT_OF(good_keys); i++)
-        put_number(&b, &good_keys[i]);
-    put_tensor(&b, "rope_freqs.weight", 1, ne, 0, 0);
-    put_data(&b, 32, 32);
-    WeightFile *file = weights_open(test_file("freqs.gguf", b.data, b.len), &err);
-    assert_ok(file, &err);
-    assert_err(weights_read_config(file, &config, &err), &err, ERR_UNSUPPORTED,
-               "tensor rope_freqs.weight");
-    weights_close(file);
-    buf_free(&b);
+    assert_refused(NULL, &wide, ERR_UNSUPPORTED, "rope.dimension_count is 16");
+    assert_refused(NULL, &value, ERR_UNSUPPORTED, "value_length is 32");
 }
 
 int main(void)
@@ -203,10 +159,8 @@ int main(void)
         cmocka_unit_test(test_keys_become_a_config),
         cmocka_unit_test(test_missing_keys_have_noted_defaults),
         cmocka_unit_test(test_keys_without_a_default_are_named_when_missing),
-        cmocka_unit_test(test_scaling_is_read_or_refused_by_type),
         cmocka_unit_test(test_keys_that_would_change_the_numbers_are_refused),
         cmocka_unit_test(test_heads_that_differ_from_the_model_are_checked),
-        cmocka_unit_test(test_trained_divisors_are_refused_by_name),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

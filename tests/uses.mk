@@ -49,3 +49,4 @@ USES_fuzz_tokenizer := models base
 USES_test_rope_export := models base
 USES_test_rope_markers := models base
 USES_test_rope_audit := models base
+USES_test_gguf_rope := models base

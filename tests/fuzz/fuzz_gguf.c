@@ -1,4 +1,5 @@
-/* A GGUF file in memory, with its config and its tokenizer: no input may crash, and every tensor lies inside the input. */
+/* A GGUF file in memory, with its config and its tokenizer: no input may crash, every tensor lies inside the input, and a config that
+ * is accepted gives a rotation. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -23,6 +24,16 @@ static void check_tensors(const WeightFile *file, const uint8_t *data, size_t si
     }
 }
 
+static void check_rotation(const ModelConfig *config)
+{
+    RopeSpec spec = config->rope;
+    RopeTable table;
+    Err err;
+    if (!rope_spec_resolve(&spec, config->n_ctx_train, &err) ||
+        !rope_table_make(&spec, config->n_ctx_train, &table, &err))
+        abort();
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     Err err = {0};
@@ -34,7 +45,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         Tokenizer *tokenizer;
         char why[256];
         check_tensors(file, data, size);
-        if (!gguf_config(file, &config, &file->notes, &err) && err.code == ERR_NONE) abort();
+        if (gguf_config(file, &config, &file->notes, &err))
+            check_rotation(&config);
+        else if (err.code == ERR_NONE)
+            abort();
         if (weights_read_tokenizer(file, &tokenizer, why, &err)) tokenizer_free(tokenizer);
     }
     weights_close(file);
