@@ -3,7 +3,7 @@
  *   v4   rope_theta                 at the top level
  *        rope_scaling               null, or {type | rope_type, factor, original_max_position_embeddings, …}
  *   v5   rope_parameters            {rope_type, rope_theta, partial_rotary_factor, …}, for plain models too;
- *                                   or one such dictionary a layer type
+ *                                   or one such dictionary a layer type (config_rope_layers.c)
  *
  * A value found in two places must be the same in both. Every key of a dictionary is either read or refused by name: a key
  * that is skipped (attn_factor, say) is how a model comes to run with the wrong rotation. */
@@ -107,7 +107,7 @@ static bool find_dictionary(const json_t *root, json_t **found, const char **whe
     *where = v5 ? "rope_parameters" : "rope_scaling";
     if (*found && !json_is_object(*found))
         return err_set(err, ERR_INPUT, "key \"%s\" must be null or an object", *where);
-    return true;
+    return !*found || config_rope_of_layers(root, *where, found, err);
 }
 
 static bool read_type(const json_t *dictionary, const char *where, const char **type, Err *err)
@@ -153,15 +153,6 @@ static bool check_keys(json_t *dictionary, const char *where, const RopeMethod *
             where, key, method->name);
     }
     return true;
-}
-
-/* v5 may hold one dictionary a layer type. */
-static bool is_nested(json_t *dictionary)
-{
-    const char *key;
-    json_t *value;
-    json_object_foreach(dictionary, key, value) if (json_is_object(value)) return true;
-    return false;
 }
 
 static bool read_theta(const json_t *root, const json_t *dictionary, const char *where,
@@ -228,9 +219,6 @@ static bool find_factor(const ModelConfig *config, const json_t *dictionary, int
 static bool read_scaling(const json_t *root, json_t *dictionary, const char *where,
                          ModelConfig *config, Buf *notes, Err *err)
 {
-    if (is_nested(dictionary))
-        return err_set(err, ERR_UNSUPPORTED, "%s differs between layer types: not supported",
-                       where);
     const char *type;
     if (!read_type(dictionary, where, &type, err)) return false;
     if (!find_method(type, &config->rope.method, err)) return err_prefix(err, "%s", where);

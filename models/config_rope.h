@@ -11,6 +11,11 @@
  * Errors: INPUT (two values that differ, an unknown key or type), UNSUPPORTED (a known type that has no method here). */
 bool config_rope_from_json(const json_t *root, ModelConfig *config, Buf *notes, Err *err) MUST_USE;
 
+/* Replaces a dictionary that holds one for each layer type by the one that all layers use; other dictionaries stay. where: its key.
+ * Errors: INPUT (a layer type without one), UNSUPPORTED (layers that would differ). */
+bool config_rope_of_layers(const json_t *root, const char *where, json_t **dictionary,
+                           Err *err) MUST_USE;
+
 /* The scaling dictionary of a resolved spec, as config_rope_from_json reads it, and the rope_theta beside it. The
  * caller owns the reference. Errors: UNSUPPORTED (config.json has no words for it). */
 json_t *config_rope_to_json(const RopeSpec *spec, double *theta, Err *err) MUST_USE;

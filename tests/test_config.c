@@ -299,8 +299,6 @@ static void test_bad_scaling_is_refused(void **state)
         {"{\"type\":\"longrope\",\"factor\":2,\"long_factor\":[1,\"x\"]}", ERR_INPUT,
          "entry 1 is not a number"                                                                                           },
         {"{\"type\":\"su\"}",                                              ERR_INPUT,       "needs a factor"                 },
-        {"{\"full_attention\":{\"rope_type\":\"default\"}}",               ERR_UNSUPPORTED,
-         "between layer types"                                                                                               },
         {"{\"type\":\"default\",\"partial_rotary_factor\":0.5}",           ERR_UNSUPPORTED,
          "partial_rotary_factor"                                                                                             },
         {"\"linear\"",                                                     ERR_INPUT,       "must be null or an object"      },
@@ -350,6 +348,53 @@ static void test_every_scaling_that_configs_hold_becomes_its_method(void **state
                  pow(500000.0, -2.0 * (table.n_pairs - 1) / (2.0 * table.n_pairs)), 1e-12, 0.0);
     table = imported("{\"type\":\"dynamic\",\"factor\":2}", "dynamic-ntk", 4096);
     assert_close(rope_scaled_angle(&table, 0), 1.0, 0.0, 0.0);
+}
+
+static void test_dictionaries_of_layer_types_import_where_all_layers_use_one(void **state)
+{
+    (void)state;
+#define YARN4 \
+ "{\"rope_type\":\"yarn\",\"factor\":4,\"rope_theta\":1e6,\"original_max_position_embeddings\":1024}"
+#define PLAIN "{\"rope_type\":\"default\",\"rope_theta\":10000}"
+    static const char v5[] =
+        WIDTHS "," RMS ",\"num_key_value_heads\":2,\"max_position_embeddings\":4096,";
+    static const struct {
+        const char *more;
+        const char *part; /* of the error; NULL: it is the yarn dictionary */
+        ErrCode code;
+    } rows[] = {
+        {"\"rope_parameters\":{\"full_attention\":" YARN4 "}",                                          NULL,                                                          ERR_NONE       },
+        {"\"rope_parameters\":{\"full_attention\":" YARN4 ",\"sliding_attention\":null}",               NULL,
+         ERR_NONE                                                                                                                                                                     },
+        {"\"rope_parameters\":{\"full_attention\":" YARN4 ",\"sliding_attention\":" YARN4 "}",          NULL,
+         ERR_NONE                                                                                                                                                                     },
+        {"\"layer_types\":[\"full_attention\",\"full_attention\"],"
+         "\"rope_parameters\":{\"full_attention\":" YARN4 ",\"sliding_attention\":" PLAIN "}",
+         NULL,                                                                                                                                                         ERR_NONE       },
+        {"\"rope_parameters\":{\"full_attention\":" YARN4 ",\"sliding_attention\":" PLAIN "}",
+         "layers of type full_attention, sliding_attention: they differ",                                                                                              ERR_UNSUPPORTED},
+        {"\"layer_types\":[\"full_attention\"],\"rope_parameters\":{\"sliding_attention\":" PLAIN
+         "}",                                                                                  "layers of type sliding_attention: layer_types names one that has none", ERR_INPUT      },
+        {"\"rope_parameters\":{\"full_attention\":" PLAIN ",\"rope_theta\":10000}",
+         "key \"rope_theta\" beside them",                                                                                                                             ERR_INPUT      },
+        {"\"rope_parameters\":{\"full_attention\":{\"inner\":{}}}",                                     "\"inner\"",                                                   ERR_INPUT      },
+    };
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        char *text = str_format("%s%s", v5, rows[i].more);
+        if (rows[i].part) {
+            assert_refused(text, rows[i].code, rows[i].part);
+        } else {
+            ModelConfig c = read_good(text, "");
+            assert_string_equal(c.rope.method->name, "yarn");
+            assert_close(c.rope.theta, 1e6, 0, 0);
+            assert_int_equal(c.rope.n_ctx_orig, 1024);
+        }
+        free(text);
+    }
+    assert_refused(GOOD ",\"rope_parameters\":{\"full_attention\":" PLAIN "}", ERR_INPUT,
+                   "rope_theta is 500000 but rope_parameters.rope_theta is 10000");
+#undef YARN4
+#undef PLAIN
 }
 
 static void test_ids_may_be_lists(void **state)
@@ -430,6 +475,7 @@ int main(void)
         cmocka_unit_test(test_lengths_that_contradict_are_noted),
         cmocka_unit_test(test_bad_scaling_is_refused),
         cmocka_unit_test(test_every_scaling_that_configs_hold_becomes_its_method),
+        cmocka_unit_test(test_dictionaries_of_layer_types_import_where_all_layers_use_one),
         cmocka_unit_test(test_ids_may_be_lists),
         cmocka_unit_test(test_deep_and_long_configs_are_refused),
         cmocka_unit_test(test_real_configs_of_other_kinds_are_refused_by_name),
