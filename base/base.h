@@ -26,4 +26,9 @@ static inline int64_t max_i64(int64_t a, int64_t b)
     return a > b ? a : b;
 }
 
+static inline int64_t clamp_i64(int64_t x, int64_t low, int64_t high)
+{
+    return min_i64(max_i64(x, low), high);
+}
+
 #endif

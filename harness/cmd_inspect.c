@@ -90,8 +90,9 @@ static bool open_inspection(const char *path, Inspection *in, Err *err)
     Err tokenizer_err = {0};
     in->has_config = weights_read_config(in->file, &in->config, &in->refusal);
     if (in->has_config) {
-        in->tied = !weights_find(in->file, "lm_head.weight") ||
-                   !weights_find(in->file, "model.embed_tokens.weight");
+        const Arch *arch = arch_find(in->config.arch);
+        in->tied = !weights_find(in->file, arch->slot_name[SLOT_HEAD]) ||
+                   !weights_find(in->file, arch->slot_name[SLOT_EMBEDDING]);
         if (model_check(in->file, &in->refusal)) in->refusal.code = ERR_NONE;
     }
     if (!weights_read_tokenizer(in->file, &in->tokenizer, in->why, &tokenizer_err)) {
@@ -113,6 +114,34 @@ static void put_label(Buf *out, const char *label)
     buf_printf(out, "%-*s", LABEL_WIDTH, label);
 }
 
+/* A line about what sets the block apart from Llama's, if anything does. */
+static void put_features(const ModelConfig *c, Buf *out)
+{
+    static const struct {
+        unsigned bit;
+        const char *text;
+    } rows[] = {
+        {MODEL_QKV_BIAS,   "biases of q, k and v"},
+        {MODEL_OUT_BIAS,   "bias of the output"  },
+        {MODEL_FFN_BIAS,   "biases of the FFN"   },
+        {MODEL_QK_NORM,    "norms of q and k"    },
+        {MODEL_LAYER_NORM, "LayerNorm"           },
+        {MODEL_UNGATED,    "GELU without a gate" },
+        {MODEL_PARALLEL,   "parallel residual"   },
+    };
+    Buf text = {0};
+    for (size_t i = 0; i < COUNT_OF(rows); i++)
+        if (c->features & rows[i].bit)
+            buf_printf(&text, "%s%s", text.len ? ", " : "", rows[i].text);
+    if (c->window)
+        buf_printf(&text, "%swindow of %lld tokens", text.len ? ", " : "", (long long)c->window);
+    if (text.len) {
+        put_label(out, "block");
+        buf_printf(out, "%s\n", buf_text(&text));
+    }
+    buf_free(&text);
+}
+
 static void put_config(const Inspection *in, Buf *out)
 {
     const ModelConfig *c = &in->config;
@@ -128,6 +157,7 @@ static void put_config(const Inspection *in, Buf *out)
     put_label(out, "attention");
     buf_printf(out, "n_heads %d  n_kv_heads %d  head_dim %d  rms_eps %g\n", c->n_heads,
                c->n_kv_heads, c->head_dim, c->rms_eps);
+    put_features(c, out);
     put_label(out, "memory");
     buf_printf(out, "%s of floats are made when it is loaded; the rest is used in the file's map\n",
                memory);
@@ -240,13 +270,13 @@ static void write_text(const Inspection *in, Buf *out)
 static json_t *config_json(const Inspection *in)
 {
     const ModelConfig *c = &in->config;
-    return json_pack("{s:s, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:I, s:f, s:b, s:I, s:I}", "arch",
-                     c->arch, "d_model", c->d_model, "n_layers", c->n_layers, "n_heads", c->n_heads,
-                     "n_kv_heads", c->n_kv_heads, "head_dim", c->head_dim, "d_ff", c->d_ff,
-                     "vocab_size", c->vocab_size, "n_ctx_train", (json_int_t)c->n_ctx_train,
-                     "rms_eps", c->rms_eps, "tied", in->tied, "n_params",
-                     (json_int_t)model_n_params(c, in->tied), "converted_bytes",
-                     (json_int_t)model_owned_bytes(in->file));
+    return json_pack(
+        "{s:s, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:I, s:I, s:f, s:b, s:I, s:I}", "arch", c->arch,
+        "d_model", c->d_model, "n_layers", c->n_layers, "n_heads", c->n_heads, "n_kv_heads",
+        c->n_kv_heads, "head_dim", c->head_dim, "d_ff", c->d_ff, "vocab_size", c->vocab_size,
+        "n_ctx_train", (json_int_t)c->n_ctx_train, "window", (json_int_t)c->window, "rms_eps",
+        c->rms_eps, "tied", in->tied, "n_params", (json_int_t)model_n_params(c, in->tied),
+        "converted_bytes", (json_int_t)model_owned_bytes(in->file));
 }
 
 static json_t *rope_json(const ModelConfig *c)

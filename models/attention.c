@@ -4,7 +4,7 @@
  * come in tiles of ATTENTION_TILE:
  *
  *     S = Q Kᵀ / sqrt(head_dim)         one sgemm, always of the same shape
- *     S[row, j] = -inf for keys after the row's own position (last tile only)
+ *     S[row, j] = -inf for keys after the row's own position (last tile only), or before its window
  *     online softmax: rows of S become P, the running maximum and sum move, O is rescaled
  *     O = O + P V                       one sgemm
  *
@@ -102,6 +102,12 @@ static void scatter_normalised(const AttentionShape *shape, const HeadScratch *s
     }
 }
 
+/* The first key that a query at p sees. */
+static int64_t first_seen(const AttentionShape *shape, int64_t p)
+{
+    return shape->window ? max_i64(0, p + 1 - shape->window) : 0;
+}
+
 /* Softmax of a tile's rows. Keys of the tile stand at tile_first …; row r of each head stands at
  * first + r. */
 static void softmax_tile(const AttentionShape *shape, const HeadScratch *s, int64_t tile_first,
@@ -110,8 +116,17 @@ static void softmax_tile(const AttentionShape *shape, const HeadScratch *s, int6
     size_t n_rows = stacked_rows(shape, m);
     for (size_t stacked = 0; stacked < n_rows; stacked++) {
         float *row = s->scores + stacked * ATTENTION_TILE;
-        int64_t n_seen = first + (int64_t)(stacked % (size_t)m) + 1 - tile_first;
-        for (int64_t j = n_seen < 0 ? 0 : n_seen; j < ATTENTION_TILE; j++)
+        int64_t p = first + (int64_t)(stacked % (size_t)m);
+        int64_t end = clamp_i64(p + 1 - tile_first, 0, ATTENTION_TILE);
+        int64_t start = clamp_i64(first_seen(shape, p) - tile_first, 0, end);
+        if (start ==
+            end) { /* the row sees nothing of this tile, and its maximum may be -inf still */
+            memset(row, 0, ATTENTION_TILE * sizeof *row);
+            continue;
+        }
+        for (int64_t j = 0; j < start; j++)
+            row[j] = -INFINITY;
+        for (int64_t j = end; j < ATTENTION_TILE; j++)
             row[j] = -INFINITY;
         float rescale =
             kernels_softmax_step(row, ATTENTION_TILE, &s->max[stacked], &s->sum[stacked]);
@@ -172,7 +187,8 @@ static void attend_head(const AttentionShape *shape, const AttentionInput *in, c
         s->sum[i] = 0.0F;
     }
     memset(s->output, 0, (size_t)rows * (size_t)head_dim * sizeof *s->output);
-    for (int64_t tile = 0; tile < in->first + in->m; tile += ATTENTION_TILE) {
+    int64_t first_tile = first_seen(shape, in->first) / ATTENTION_TILE * ATTENTION_TILE;
+    for (int64_t tile = first_tile; tile < in->first + in->m; tile += ATTENTION_TILE) {
         size_t offset = head_offset + (size_t)tile * (size_t)head_dim;
         int low;
         int high;

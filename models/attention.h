@@ -14,6 +14,7 @@ typedef struct {
     int head_dim;
     int64_t kv_stride; /* positions between two key heads in keys and values */
     int n_threads;
+    int64_t window; /* a query sees keys at distances below it; 0: all before it */
 } AttentionShape;
 
 /* One chunk's input: every variant of the rotation that `rope` names. */
@@ -29,8 +30,8 @@ typedef struct {
 /* Floats of scratch that attention_chunk needs for m query rows. */
 size_t attention_scratch_floats(const AttentionShape *shape, int m);
 
-/* Attends from m query rows at positions first … first+m-1 to the keys at positions 0 … its own,
- * each pair in the variant that rope_variant_of names. Keys and values must be readable and
+/* Attends from m query rows at positions first … first+m-1 to the keys at positions 0 … its own
+ * (the last `window` of them), each pair in the variant that rope_variant_of names. Keys and values must be readable and
  * finite up to the end of the tile that holds the last query. out: [m, n_heads * head_dim]. m
  * must be the same in all calls whose bits are to agree. */
 void attention_chunk(const AttentionShape *shape, const AttentionInput *input, float *scratch,

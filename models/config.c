@@ -15,35 +15,30 @@
 #include "models/arch.h"
 #include "models/config_rope.h"
 
-/* Keys that change what a model computes, with the one value that the engine computes. Absent and null always pass. */
+/* Keys that change what a model computes, with the one value that the engine computes whatever the architecture. Absent and
+ * null always pass. */
 static const struct {
     const char *key;
     const char *allowed; /* as JSON; NULL: must be absent */
 } fixed_keys[] = {
-    {"hidden_act",              "\"silu\""},
-    {"attention_bias",          "false"   },
-    {"mlp_bias",                "false"   },
-    {"attention_out_bias",      "false"   },
-    {"sliding_window",          NULL      },
-    {"partial_rotary_factor",   "1.0"     },
-    {"rotary_pct",              "1.0"     },
-    {"quantization_config",     NULL      },
-    {"compression_config",      NULL      },
-    {"attn_logit_softcapping",  NULL      },
-    {"final_logit_softcapping", NULL      },
-    {"num_local_experts",       NULL      },
-    {"num_experts",             NULL      },
-    {"n_routed_experts",        NULL      },
-    {"use_qk_norm",             "false"   },
-    {"qk_norm",                 "false"   },
-    {"clip_qkv",                NULL      },
-    {"no_rope_layers",          NULL      },
-    {"alibi",                   "false"   },
-    {"embedding_multiplier",    "1.0"     },
-    {"residual_multiplier",     "1.0"     },
-    {"attention_multiplier",    NULL      },
-    {"logits_scaling",          "1.0"     },
-    {"logit_scale",             "1.0"     },
+    {"attention_out_bias",      "false"},
+    {"quantization_config",     NULL   },
+    {"compression_config",      NULL   },
+    {"attn_logit_softcapping",  NULL   },
+    {"final_logit_softcapping", NULL   },
+    {"num_local_experts",       NULL   },
+    {"num_experts",             NULL   },
+    {"n_routed_experts",        NULL   },
+    {"use_qk_norm",             "false"},
+    {"qk_norm",                 "false"},
+    {"clip_qkv",                NULL   },
+    {"no_rope_layers",          NULL   },
+    {"alibi",                   "false"},
+    {"embedding_multiplier",    "1.0"  },
+    {"residual_multiplier",     "1.0"  },
+    {"attention_multiplier",    NULL   },
+    {"logits_scaling",          "1.0"  },
+    {"logit_scale",             "1.0"  },
 };
 
 /* Appends "key = value (supported: allowed)" to a list of refusals. */
@@ -54,17 +49,34 @@ static void add_refusal(Buf *refused, const char *key, const char *value, const 
     buf_printf(refused, "%s%s = %s (supported: %s)", refused->len ? "; " : "", key, shown, allowed);
 }
 
-static void refuse_fixed_keys(const json_t *root, Buf *refused)
+/* Refuses a key unless it is absent, null, or the one allowed value (as JSON; NULL: none). */
+static void hold_key(const json_t *root, const char *key, const char *allowed, Buf *refused)
 {
-    for (size_t i = 0; i < COUNT_OF(fixed_keys); i++) {
-        const json_t *value = json_find(root, fixed_keys[i].key);
-        if (!value) continue;
-        char *text = json_dumps(value, JSON_COMPACT | JSON_ENCODE_ANY);
-        const char *allowed = fixed_keys[i].allowed;
-        if (text && !(allowed && str_equal(text, allowed)))
-            add_refusal(refused, fixed_keys[i].key, text, allowed ? allowed : "absent");
-        free(text);
-    }
+    const json_t *value = json_find(root, key);
+    if (!value) return;
+    char *text = json_dumps(value, JSON_COMPACT | JSON_ENCODE_ANY);
+    if (text && !(allowed && str_equal(text, allowed)))
+        add_refusal(refused, key, text, allowed ? allowed : "absent");
+    free(text);
+}
+
+/* Keys that some architectures read and the others must not hold. */
+static void refuse_keys_of_others(const json_t *root, const Arch *arch, Buf *refused)
+{
+    char activation[32];
+    snprintf(activation, sizeof activation, "\"%s\"", arch->activation);
+    hold_key(root, "hidden_act", activation, refused);
+    if (arch->attention_bias == KEY_FIXED) hold_key(root, "attention_bias", "false", refused);
+    if (arch->mlp_bias == KEY_FIXED) hold_key(root, "mlp_bias", "false", refused);
+    if (arch->parallel_residual == KEY_FIXED)
+        hold_key(root, "use_parallel_residual", "false", refused);
+    hold_key(root, "use_sliding_window", "false", refused);
+    /* Qwen's configs state a window beside the switch that turns it off. */
+    if (!arch->reads_window && !json_is_false(json_find(root, "use_sliding_window")))
+        hold_key(root, "sliding_window", NULL, refused);
+    if (arch->reads_partial_rotary) return;
+    hold_key(root, "partial_rotary_factor", "1.0", refused);
+    hold_key(root, "rotary_pct", "1.0", refused);
 }
 
 static void refuse_layer_types(const json_t *root, Buf *refused)
@@ -82,10 +94,14 @@ static bool refuse_unsupported(const json_t *root, const char *model_type, Err *
 {
     Buf refused = {0};
     char names[128];
-    arch_names(names);
-    if (!model_type || !arch_find(model_type))
+    arch_names(false, names);
+    const Arch *arch = model_type ? arch_find(model_type) : NULL;
+    if (arch)
+        refuse_keys_of_others(root, arch, &refused);
+    else
         add_refusal(&refused, "model_type", model_type ? model_type : "absent", names);
-    refuse_fixed_keys(root, &refused);
+    for (size_t i = 0; i < COUNT_OF(fixed_keys); i++)
+        hold_key(root, fixed_keys[i].key, fixed_keys[i].allowed, &refused);
     refuse_layer_types(root, &refused);
     bool ok = refused.len == 0;
     if (!ok) err_set(err, ERR_UNSUPPORTED, "not supported: %s", buf_text(&refused));
@@ -116,7 +132,24 @@ static bool read_int(const json_t *root, const IntKey *row, ModelConfig *config,
     return true;
 }
 
-static bool read_widths(const json_t *root, ModelConfig *config, Buf *notes, Err *err)
+/* Widths that may be absent: then they are what transformers takes for this architecture. */
+static void default_widths(const json_t *root, const Arch *arch, ModelConfig *config, Buf *notes)
+{
+    if (!json_find(root, "num_key_value_heads")) {
+        config->n_kv_heads = arch->default_kv_heads ? arch->default_kv_heads : config->n_heads;
+        /* An architecture without grouped keys has no such key. */
+        if (!arch->hf_qkv_by_head)
+            buf_printf(notes, "num_key_value_heads is missing: taken as %s%d\n",
+                       arch->default_kv_heads ? "" : "num_attention_heads, ", config->n_kv_heads);
+    }
+    if (!json_find(root, "head_dim") && arch->default_head_dim) {
+        config->head_dim = arch->default_head_dim;
+        buf_printf(notes, "head_dim is missing: taken as %d\n", config->head_dim);
+    }
+}
+
+static bool read_widths(const json_t *root, const Arch *arch, ModelConfig *config, Buf *notes,
+                        Err *err)
 {
     static const IntKey kv = {"num_key_value_heads", offsetof(ModelConfig, n_kv_heads),
                               CONFIG_MAX_HEADS};
@@ -126,12 +159,8 @@ static bool read_widths(const json_t *root, ModelConfig *config, Buf *notes, Err
             return err_set(err, ERR_INPUT, "key \"%s\" is missing", required_keys[i].key);
         if (!read_int(root, &required_keys[i], config, err)) return false;
     }
-    if (!json_find(root, kv.key)) {
-        config->n_kv_heads = config->n_heads;
-        buf_printf(notes, "num_key_value_heads is missing: taken as num_attention_heads, %d\n",
-                   config->n_heads);
-    }
-    if (!json_find(root, head.key)) {
+    default_widths(root, arch, config, notes);
+    if (!json_find(root, head.key) && !config->head_dim) {
         if (config->d_model % config->n_heads)
             return err_set(
                 err, ERR_INPUT,
@@ -163,18 +192,48 @@ static bool read_id(const json_t *root, const char *key, int *out, Buf *notes, E
     return true;
 }
 
-static bool read_others(const json_t *root, ModelConfig *config, Buf *notes, Err *err)
+/* Sets bits of features where a key says so, or is absent and true by default. */
+static bool read_switch(const json_t *root, const char *key, SwitchKey kind, unsigned bits,
+                        ModelConfig *config, Err *err)
+{
+    bool on = kind == KEY_DEFAULT_TRUE;
+    if (kind != KEY_FIXED && !json_get_bool(root, key, &on, err)) return false;
+    if (on) config->features |= bits;
+    return true;
+}
+
+static bool read_features(const json_t *root, const Arch *arch, ModelConfig *config, Buf *notes,
+                          Err *err)
+{
+    config->features = arch->features;
+    config->qkv_by_head = arch->hf_qkv_by_head;
+    if (arch->reads_window && !json_object_get(root, "sliding_window") && arch->default_window) {
+        config->window = arch->default_window;
+        buf_printf(notes, "sliding_window is missing: taken as %lld\n", (long long)config->window);
+    }
+    if (arch->reads_window &&
+        !json_get_i64(root, "sliding_window", 1, ROPE_MAX_POSITION, &config->window, err))
+        return false;
+    return read_switch(root, "attention_bias", arch->attention_bias,
+                       MODEL_QKV_BIAS | MODEL_OUT_BIAS, config, err) &&
+           read_switch(root, "mlp_bias", arch->mlp_bias, MODEL_FFN_BIAS, config, err) &&
+           read_switch(root, "use_parallel_residual", arch->parallel_residual, MODEL_PARALLEL,
+                       config, err);
+}
+
+static bool read_others(const json_t *root, const Arch *arch, ModelConfig *config, Buf *notes,
+                        Err *err)
 {
     config->n_ctx_train = 2048;
-    config->rms_eps = 1e-6;
+    config->rms_eps = arch->default_eps;
     if (!json_find(root, "max_position_embeddings"))
         buf_printf(notes, "max_position_embeddings is missing: taken as %lld\n",
                    (long long)config->n_ctx_train);
-    if (!json_find(root, "rms_norm_eps"))
-        buf_printf(notes, "rms_norm_eps is missing: taken as %g\n", config->rms_eps);
+    if (!json_find(root, arch->eps_key))
+        buf_printf(notes, "%s is missing: taken as %g\n", arch->eps_key, config->rms_eps);
     return json_get_i64(root, "max_position_embeddings", 1, ROPE_MAX_POSITION, &config->n_ctx_train,
                         err) &&
-           json_get_double(root, "rms_norm_eps", &config->rms_eps, err) &&
+           json_get_double(root, arch->eps_key, &config->rms_eps, err) &&
            json_get_bool(root, "tie_word_embeddings", &config->tied, err) &&
            read_id(root, "bos_token_id", &config->bos_id, notes, err) &&
            read_id(root, "eos_token_id", &config->eos_id, notes, err);
@@ -186,12 +245,14 @@ static bool read_json(const json_t *root, ModelConfig *config, Buf *notes, Err *
     const char *model_type = NULL;
     if (!json_get_string(root, "model_type", &model_type, err)) return false;
     if (!refuse_unsupported(root, model_type, err)) return false;
-    snprintf(config->arch, sizeof config->arch, "%s", model_type);
-    config->rope_layout = arch_find(model_type)->hf_layout;
-    if (!read_widths(root, config, notes, err) || !read_others(root, config, notes, err))
-        return false;
-    config->n_rot = config->head_dim;
-    return config_rope_from_json(root, config, notes, err);
+    const Arch *arch = arch_find(model_type);
+    snprintf(config->arch, sizeof config->arch, "%s", arch->name);
+    config->rope_layout = arch->hf_layout;
+    return read_widths(root, arch, config, notes, err) &&
+           read_features(root, arch, config, notes, err) &&
+           read_others(root, arch, config, notes, err) &&
+           config_rope_width_from_json(root, arch, config, notes, err) &&
+           config_rope_from_json(root, config, notes, err);
 }
 
 bool config_from_json(const json_t *root, const char *origin, ModelConfig *config, Buf *notes,
@@ -246,8 +307,11 @@ bool config_check(const ModelConfig *config, const char *origin, Err *err)
         ok = err_set(err, ERR_INPUT, "%d heads cannot share %d key heads evenly", config->n_heads,
                      config->n_kv_heads);
     if (ok && !(config->rms_eps >= 0 && config->rms_eps < 1))
-        ok = err_set(err, ERR_INPUT, "the epsilon of RMSNorm is %g; 0 to 1 is allowed",
+        ok = err_set(err, ERR_INPUT, "the epsilon of the norms is %g; 0 to 1 is allowed",
                      config->rms_eps);
+    if (ok && config->qkv_by_head && config->n_kv_heads != config->n_heads)
+        ok = err_set(err, ERR_INPUT, "%d query heads and %d key heads cannot be fused head by head",
+                     config->n_heads, config->n_kv_heads);
     ok = ok && check_rope(config, err);
     return ok || err_prefix(err, "%s", origin);
 }
@@ -263,5 +327,8 @@ void config_key(const ModelConfig *c, Buf *out)
                c->vocab_size, eps, c->rope_layout == ROPE_HALVES ? "halves" : "interleaved",
                c->bos_id, c->eos_id);
     rope_spec_key(&c->rope, out);
+    /* Only where they are set: keys of plain Llama models stay what they were before these existed. */
+    if (c->features) buf_printf(out, " features=%#x", c->features);
+    if (c->window) buf_printf(out, " window=%lld", (long long)c->window);
     buf_putc(out, '\n');
 }

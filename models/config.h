@@ -18,8 +18,20 @@ enum {
     CONFIG_MAX_BYTES = 1 << 20, /* of a config.json */
 };
 
+/* How a block differs from Llama's, which has none of these. */
+typedef enum {
+    MODEL_QKV_BIAS = 1 << 0,
+    MODEL_OUT_BIAS = 1 << 1, /* of the attention's output matrix */
+    MODEL_FFN_BIAS = 1 << 2,
+    MODEL_QK_NORM = 1 << 3,    /* RMSNorm of each query and key head before it is rotated */
+    MODEL_LAYER_NORM = 1 << 4, /* LayerNorm with a bias in the place of RMSNorm */
+    MODEL_UNGATED = 1 << 5,    /* down(gelu(up)) in the place of down(silu(gate) * up) */
+    MODEL_PARALLEL = 1 << 6,   /* attention and feed-forward both read the block's input */
+} ModelFeature;
+
 typedef struct {
-    char arch[32]; /* "llama": a row of models/arch.c */
+    char arch[32];     /* "llama": a row of models/arch.c */
+    unsigned features; /* ModelFeature bits */
     int d_model;
     int n_layers;
     int n_heads;
@@ -28,8 +40,11 @@ typedef struct {
     int d_ff;
     int vocab_size;
     int64_t n_ctx_train; /* as claimed by the file */
-    double rms_eps;
-    bool tied; /* the config says that the head shares the embedding (the file decides) */
+    int64_t window;      /* a query sees keys at distances below it; 0: all */
+    double rms_eps;      /* epsilon of every norm */
+    bool tied;           /* the config says that the head shares the embedding (the file decides) */
+    bool
+        qkv_by_head; /* rows of a fused q, k and v come as (q, k, v) of each head, not q of all heads first */
     RopeLayout rope_layout; /* a fact of format x architecture, never guessed */
     int n_rot;              /* rotated width of a head, even */
     RopeSpec rope;          /* the scaling it was trained with; method "none" for a plain model */

@@ -155,15 +155,67 @@ static bool check_keys(json_t *dictionary, const char *where, const RopeMethod *
     return true;
 }
 
+/* One number under either of two names. A number in both must be the same. *found: whether there is one. */
+static bool read_either(const json_t *root, const char *key, const char *alias, double *out,
+                        bool *found, Err *err)
+{
+    double other = 0;
+    if (!json_get_double(root, key, out, err) || !json_get_double(root, alias, &other, err))
+        return false;
+    bool has_key = json_find(root, key) != NULL;
+    bool has_alias = json_find(root, alias) != NULL;
+    if (has_key && has_alias && *out != other)
+        return err_set(err, ERR_INPUT, "%s is %.17g but %s is %.17g; keep one", key, *out, alias,
+                       other);
+    if (!has_key && has_alias) *out = other;
+    *found = has_key || has_alias;
+    return true;
+}
+
+bool config_rope_width_from_json(const json_t *root, const Arch *arch, ModelConfig *config,
+                                 Buf *notes, Err *err)
+{
+    double share = 1;
+    double inner = 1;
+    bool has_top;
+    json_t *dictionary;
+    const char *where;
+    if (!read_either(root, "partial_rotary_factor", "rotary_pct", &share, &has_top, err) ||
+        !find_dictionary(root, &dictionary, &where, err))
+        return false;
+    bool has_inner = dictionary && json_find(dictionary, "partial_rotary_factor");
+    if (has_inner && !json_get_double(dictionary, "partial_rotary_factor", &inner, err))
+        return err_prefix(err, "%s", where);
+    if (has_top && has_inner && share != inner)
+        return err_set(
+            err, ERR_INPUT,
+            "partial_rotary_factor is %.17g but %s.partial_rotary_factor is %.17g; keep one", share,
+            where, inner);
+    if (!has_top && has_inner) share = inner;
+    if (!has_top && !has_inner && arch->reads_partial_rotary) {
+        share = arch->default_rotary;
+        if (share != 1) buf_printf(notes, "rotary_pct is missing: taken as %g\n", share);
+    }
+    if (share != 1 && !arch->reads_partial_rotary)
+        return err_set(err, ERR_UNSUPPORTED,
+                       "partial_rotary_factor is %g: models of type %s rotate whole heads", share,
+                       arch->name);
+    if (!(share > 0 && share <= 1))
+        return err_set(err, ERR_INPUT, "partial_rotary_factor is %g; above 0 to 1 is allowed",
+                       share);
+    config->n_rot = (int)(config->head_dim * share);
+    return true;
+}
+
 static bool read_theta(const json_t *root, const json_t *dictionary, const char *where,
                        ModelConfig *config, Buf *notes, Err *err)
 {
     double top = 0;
     double inner = 0;
-    if (!json_get_double(root, "rope_theta", &top, err)) return false;
+    bool has_top;
+    if (!read_either(root, "rope_theta", "rotary_emb_base", &top, &has_top, err)) return false;
     if (!json_get_double(dictionary, "rope_theta", &inner, err))
         return err_prefix(err, "%s", where);
-    bool has_top = json_find(root, "rope_theta") != NULL;
     bool has_inner = json_find(dictionary, "rope_theta") != NULL;
     if (has_top && has_inner && top != inner)
         return err_set(err, ERR_INPUT, "rope_theta is %.17g but %s.rope_theta is %.17g; keep one",
@@ -223,19 +275,13 @@ static bool read_scaling(const json_t *root, json_t *dictionary, const char *whe
     if (!read_type(dictionary, where, &type, err)) return false;
     if (!find_method(type, &config->rope.method, err)) return err_prefix(err, "%s", where);
     if (!check_keys(dictionary, where, config->rope.method, err)) return false;
-    double partial = 1;
     double factor = 0;
     int64_t original = 0;
-    if (!json_get_double(dictionary, "partial_rotary_factor", &partial, err) ||
-        !json_get_i64(root, "original_max_position_embeddings", 0, ROPE_MAX_POSITION, &original,
+    if (!json_get_i64(root, "original_max_position_embeddings", 0, ROPE_MAX_POSITION, &original,
                       err) ||
         !json_get_i64(dictionary, "original_max_position_embeddings", 0, ROPE_MAX_POSITION,
                       &original, err))
         return err_prefix(err, "%s", where);
-    if (partial != 1)
-        return err_set(err, ERR_UNSUPPORTED,
-                       "%s.partial_rotary_factor is %g: only whole heads are rotated", where,
-                       partial);
     if (!find_factor(config, dictionary, original, &factor, err) ||
         !read_params(dictionary, &config->rope, err) ||
         !read_factors(dictionary, "short_factor", &config->rope.short_factors, err) ||
@@ -262,7 +308,12 @@ static void put_value(const json_t *value, Buf *out)
 /* The keys as the file spells them. */
 static void write_found(const json_t *root, ModelConfig *config)
 {
-    static const char *const keys[] = {"rope_theta", "rope_scaling", "rope_parameters",
+    static const char *const keys[] = {"rope_theta",
+                                       "rotary_emb_base",
+                                       "partial_rotary_factor",
+                                       "rotary_pct",
+                                       "rope_scaling",
+                                       "rope_parameters",
                                        "max_position_embeddings",
                                        "original_max_position_embeddings"};
     Buf text = {0};

@@ -2,6 +2,7 @@
 #ifndef MODELS_CONFIG_ROPE_H
 #define MODELS_CONFIG_ROPE_H
 
+#include "models/arch.h"
 #include "models/config.h"
 
 /* Base when a file states none. Source: the RoFormer paper, and the default of every reader of such files. */
@@ -15,6 +16,12 @@ bool config_rope_from_json(const json_t *root, ModelConfig *config, Buf *notes, 
  * Errors: INPUT (a layer type without one), UNSUPPORTED (layers that would differ). */
 bool config_rope_of_layers(const json_t *root, const char *where, json_t **dictionary,
                            Err *err) MUST_USE;
+
+/* Sets config->n_rot, the rotated width of a head, from head_dim and the share of it that partial_rotary_factor or rotary_pct
+ * states, at the top or in the scaling dictionary.
+ * Errors: INPUT (two values that differ, a share outside (0, 1], an odd width), UNSUPPORTED (this architecture turns whole heads). */
+bool config_rope_width_from_json(const json_t *root, const Arch *arch, ModelConfig *config,
+                                 Buf *notes, Err *err) MUST_USE;
 
 /* The scaling dictionary of a resolved spec, as config_rope_from_json reads it, and the rope_theta beside it. The
  * caller owns the reference. Errors: UNSUPPORTED (config.json has no words for it). */

@@ -58,6 +58,8 @@ static const DtypeInfo dtypes[] = {
     {"F32",  1, 4, f32_row },
     {"F16",  1, 2, f16_row },
     {"BF16", 1, 2, bf16_row},
+    {"BOOL", 1, 1, NULL    },
+    {"U8",   1, 1, NULL    },
 };
 
 _Static_assert(COUNT_OF(dtypes) == DTYPE_COUNT, "every dtype has a row");
@@ -83,5 +85,6 @@ void dtype_names(char out[128])
 {
     int at = 0;
     for (size_t i = 0; i < COUNT_OF(dtypes); i++)
-        at += snprintf(out + at, 128 - (size_t)at, "%s%s", i ? " " : "", dtypes[i].name);
+        if (dtypes[i].to_f32)
+            at += snprintf(out + at, 128 - (size_t)at, "%s%s", at ? " " : "", dtypes[i].name);
 }

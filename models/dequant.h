@@ -9,7 +9,8 @@ typedef struct {
     const char *name; /* "F32", as safetensors and GGUF write it */
     int block;        /* elements a block */
     int block_bytes;
-    /* Converts n elements (a multiple of block) from possibly unaligned bytes; exact. */
+    /* Converts n elements (a multiple of block) from possibly unaligned bytes; exact. NULL: the type is stored in files
+     * (masks of GPT-NeoX) and never computed with. */
     void (*to_f32)(const void *from, float *to, size_t n);
 } DtypeInfo;
 
@@ -18,7 +19,7 @@ const DtypeInfo *dtype_info(Dtype dtype);
 /* The type of a name; false if there is none. */
 bool dtype_find(const char *name, Dtype *out) MUST_USE;
 
-/* Names of all types, "F32 F16 BF16", for messages. out has capacity 128. */
+/* Names of the types that can be computed with, "F32 F16 BF16", for messages. out has capacity 128. */
 void dtype_names(char out[128]);
 
 /* One element. Source: IEEE 754-2008 binary16; bfloat16 is the upper half of binary32. */

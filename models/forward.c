@@ -3,7 +3,9 @@
  *     x += Wo attention(rope(Wq norm(x)), rope(Wk norm(x)), Wv norm(x))
  *     x += Wdown (silu(Wgate norm(x)) * Wup norm(x))
  *
- * and logits = head norm(x). Keys are stored rotated, so each is rotated once. Angles of a
+ * and logits = head norm(x). What ModelFeature names is put in where a model has it: biases, norms of queries and keys,
+ * LayerNorm, a feed-forward without a gate, and the parallel residual, where both lines read the same x (Wang and
+ * Komatsuzaki 2021, GPT-J; Black et al. 2022, arXiv 2204.06745, section 2.1.2). Keys are stored rotated, so each is rotated once. Angles of a
  * position are computed when a chunk first reaches it. */
 #include "models/forward.h"
 
@@ -30,6 +32,7 @@ struct Forward {
     /* One chunk: */
     float *x;                                /* [m, d_model] the residual stream */
     float *normed;                           /* [m, d_model] */
+    float *delta;                            /* [m, d_model] what attention adds to x */
     float *queries[ROPE_MAX_QUERY_VARIANTS]; /* [m, n_heads * head_dim] */
     float *attended;                         /* [m, n_heads * head_dim] */
     float *new_keys;                         /* [m, n_kv_heads * head_dim] */
@@ -49,13 +52,14 @@ static AttentionShape attention_shape(const ModelConfig *config, int64_t n_posit
         .n_kv_heads = config->n_kv_heads,
         .head_dim = config->head_dim,
         .kv_stride = n_positions,
+        .window = config->window,
         .n_threads = n_threads,
     };
 }
 
 /* Floats of every buffer, in the order of their pointers. config_check has bounded each factor,
  * so that products of two or three stay far below 2^63. */
-enum { N_BUFFERS = 15 };
+enum { N_BUFFERS = 16 };
 static void buffer_sizes(const ModelConfig *config, int64_t n_positions, int m,
                          size_t floats[N_BUFFERS])
 {
@@ -67,6 +71,7 @@ static void buffer_sizes(const ModelConfig *config, int64_t n_positions, int m,
     size_t sizes[N_BUFFERS] = {
         (size_t)config->n_layers * n * kv_width,
         (size_t)config->n_layers * n * kv_width,
+        rows * (size_t)config->d_model,
         rows * (size_t)config->d_model,
         rows * (size_t)config->d_model,
         rows * q_width,
@@ -113,9 +118,9 @@ Forward *forward_open(const Model *model, int64_t n_positions, int max_rows, int
     *f = (Forward){
         .model = model, .n_positions = n_positions, .n_threads = n_threads, .memory = memory};
     float **const buffers[N_BUFFERS] = {
-        &f->keys[0],    &f->values,     &f->x,        &f->normed,   &f->queries[0],
-        &f->queries[1], &f->queries[2], &f->attended, &f->new_keys, &f->turned_keys,
-        &f->new_values, &f->gate,       &f->up,       &f->logits,   &f->scratch};
+        &f->keys[0],    &f->values,     &f->x,        &f->normed,   &f->delta,       &f->queries[0],
+        &f->queries[1], &f->queries[2], &f->attended, &f->new_keys, &f->turned_keys, &f->new_values,
+        &f->gate,       &f->up,         &f->logits,   &f->scratch};
     for (int i = 0; i < N_BUFFERS; i++) {
         *buffers[i] = memory;
         memory += floats[i];
@@ -302,57 +307,95 @@ static void attend(Forward *f, int layer, int64_t first, int m)
     attention_chunk(&shape, &input, f->scratch, f->attended);
 }
 
-/* x += Wo attention(…). Returns the first row whose key or value was not finite, or n. */
+/* y = x Wᵀ + b, where the model has this bias. */
+static void linear(const Forward *f, const float *x, const float *weight, const float *bias,
+                   float *y, LinearShape shape)
+{
+    kernels_linear(x, weight, y, shape, f->n_threads);
+    if (bias) kernels_add_bias(y, bias, shape.m, shape.n);
+}
+
+static void norm(const Forward *f, const float *x, const float *weight, const float *bias, float *y,
+                 int m)
+{
+    const ModelConfig *config = &f->model->config;
+    LayerNorm layer_norm = {weight, bias, config->d_model, config->rms_eps};
+    if (bias)
+        kernels_layer_norm(x, &layer_norm, y, m);
+    else
+        kernels_rms_norm(x, weight, y, m, config->d_model, config->rms_eps);
+}
+
+/* Queries, keys and values of m rows of normed, not rotated yet. */
+static void project(Forward *f, const float *const *slot, int m)
+{
+    const ModelConfig *config = &f->model->config;
+    int head_dim = config->head_dim;
+    LinearShape to_queries = {m, config->n_heads * head_dim, config->d_model};
+    LinearShape to_kv = {m, config->n_kv_heads * head_dim, config->d_model};
+    linear(f, f->normed, slot[SLOT_WQ], slot[SLOT_BQ], f->queries[0], to_queries);
+    linear(f, f->normed, slot[SLOT_WK], slot[SLOT_BK], f->new_keys, to_kv);
+    linear(f, f->normed, slot[SLOT_WV], slot[SLOT_BV], f->new_values, to_kv);
+    if (!(config->features & MODEL_QK_NORM)) return;
+    kernels_rms_norm(f->queries[0], slot[SLOT_Q_NORM], f->queries[0], m * config->n_heads, head_dim,
+                     config->rms_eps);
+    kernels_rms_norm(f->new_keys, slot[SLOT_K_NORM], f->new_keys, m * config->n_kv_heads, head_dim,
+                     config->rms_eps);
+}
+
+/* delta = Wo attention(…). Returns the first row whose key or value was not finite, or n. */
 static int attention_block(Forward *f, int layer, int64_t first, int n, int m)
 {
     const ModelConfig *config = &f->model->config;
     const float *const *slot = f->model->layers[layer].slot;
-    int q_width = config->n_heads * config->head_dim;
-    int kv_width = config->n_kv_heads * config->head_dim;
     size_t layer_offset =
         (size_t)layer * cache_floats(config, f->n_positions) / (size_t)config->n_layers;
-    kernels_rms_norm(f->x, slot[SLOT_ATTN_NORM], f->normed, m, config->d_model, config->rms_eps);
-    LinearShape to_queries = {m, q_width, config->d_model};
-    LinearShape to_kv = {m, kv_width, config->d_model};
-    LinearShape to_residual = {m, config->d_model, q_width};
-    kernels_linear(f->normed, slot[SLOT_WQ], f->queries[0], to_queries, f->n_threads);
-    kernels_linear(f->normed, slot[SLOT_WK], f->new_keys, to_kv, f->n_threads);
-    kernels_linear(f->normed, slot[SLOT_WV], f->new_values, to_kv, f->n_threads);
+    norm(f, f->x, slot[SLOT_ATTN_NORM], slot[SLOT_ATTN_NORM_BIAS], f->normed, m);
+    project(f, slot, m);
     turn_queries(f, first, n);
     int bad_key = store_keys(f, layer, first, n, m);
     int bad_value = store_rows(f, f->new_values, f->values + layer_offset, first, n, m);
     attend(f, layer, first, m);
-    kernels_linear(f->attended, slot[SLOT_WO], f->normed, to_residual, f->n_threads);
-    kernels_add(f->x, f->normed, (size_t)m * (size_t)config->d_model);
+    linear(f, f->attended, slot[SLOT_WO], slot[SLOT_BO], f->delta,
+           (LinearShape){m, config->d_model, config->n_heads * config->head_dim});
     return bad_key < bad_value ? bad_key : bad_value;
 }
 
-/* x += Wdown (silu(Wgate norm(x)) * Wup norm(x)). */
+/* normed = Wdown (silu(Wgate norm(x)) * Wup norm(x)), or Wdown gelu(Wup norm(x)). */
 static void ffn_block(Forward *f, int layer, int m)
 {
     const ModelConfig *config = &f->model->config;
     const float *const *slot = f->model->layers[layer].slot;
-    kernels_rms_norm(f->x, slot[SLOT_FFN_NORM], f->normed, m, config->d_model, config->rms_eps);
-    kernels_linear(f->normed, slot[SLOT_W_GATE], f->gate,
-                   (LinearShape){m, config->d_ff, config->d_model}, f->n_threads);
-    kernels_linear(f->normed, slot[SLOT_W_UP], f->up,
-                   (LinearShape){m, config->d_ff, config->d_model}, f->n_threads);
-    kernels_swiglu(f->gate, f->up, (size_t)m * (size_t)config->d_ff);
-    kernels_linear(f->gate, slot[SLOT_W_DOWN], f->normed,
-                   (LinearShape){m, config->d_model, config->d_ff}, f->n_threads);
-    kernels_add(f->x, f->normed, (size_t)m * (size_t)config->d_model);
+    LinearShape widen = {m, config->d_ff, config->d_model};
+    LinearShape narrow = {m, config->d_model, config->d_ff};
+    size_t n_inner = (size_t)m * (size_t)config->d_ff;
+    norm(f, f->x, slot[SLOT_FFN_NORM], slot[SLOT_FFN_NORM_BIAS], f->normed, m);
+    linear(f, f->normed, slot[SLOT_W_UP], slot[SLOT_B_UP], f->up, widen);
+    if (config->features & MODEL_UNGATED) {
+        kernels_gelu(f->up, n_inner);
+        linear(f, f->up, slot[SLOT_W_DOWN], slot[SLOT_B_DOWN], f->normed, narrow);
+        return;
+    }
+    linear(f, f->normed, slot[SLOT_W_GATE], slot[SLOT_B_GATE], f->gate, widen);
+    kernels_swiglu(f->gate, f->up, n_inner);
+    linear(f, f->gate, slot[SLOT_W_DOWN], slot[SLOT_B_DOWN], f->normed, narrow);
 }
 
 int64_t forward_chunk(Forward *f, const int32_t *tokens, int64_t first, int n, int m)
 {
     assert(n >= 1 && n <= m && first + m <= f->n_positions);
+    size_t n_x = (size_t)m * (size_t)f->model->config.d_model;
+    bool parallel = (f->model->config.features & MODEL_PARALLEL) != 0;
     int first_bad = n;
     reach_angles(f, first + n);
     embed(f, tokens, n, m);
     for (int layer = 0; layer < f->model->config.n_layers; layer++) {
         int bad = attention_block(f, layer, first, n, m);
         if (bad < first_bad) first_bad = bad;
+        if (!parallel) kernels_add(f->x, f->delta, n_x);
         ffn_block(f, layer, m);
+        if (parallel) kernels_add(f->x, f->delta, n_x);
+        kernels_add(f->x, f->normed, n_x);
     }
     return first_bad < n ? first + first_bad : -1;
 }
@@ -362,7 +405,7 @@ const float *forward_head(Forward *f, int first_row, int n_rows)
     assert(n_rows <= FORWARD_HEAD_ROWS);
     const ModelConfig *config = &f->model->config;
     const float *x = f->x + (size_t)first_row * (size_t)config->d_model;
-    kernels_rms_norm(x, f->model->out_norm, f->normed, n_rows, config->d_model, config->rms_eps);
+    norm(f, x, f->model->out_norm, f->model->out_norm_bias, f->normed, n_rows);
     kernels_linear(f->normed, f->model->head, f->logits,
                    (LinearShape){n_rows, config->vocab_size, config->d_model}, f->n_threads);
     return f->logits;

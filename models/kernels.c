@@ -123,6 +123,48 @@ void kernels_rms_norm(const float *x, const float *weight, float *y, int m, int 
     }
 }
 
+static double mean_of(const float *x, int d)
+{
+    double sum = 0.0;
+#pragma omp simd reduction(+ : sum)
+    for (int i = 0; i < d; i++)
+        sum += (double)x[i];
+    return sum / d;
+}
+
+static double variance_of(const float *x, int d, double mean)
+{
+    double sum = 0.0;
+#pragma omp simd reduction(+ : sum)
+    for (int i = 0; i < d; i++)
+        sum += ((double)x[i] - mean) * ((double)x[i] - mean);
+    return sum / d;
+}
+
+void kernels_layer_norm(const float *x, const LayerNorm *norm, float *y, int m)
+{
+    int d = norm->d;
+    for (int row = 0; row < m; row++, x += d, y += d) {
+        double mean = mean_of(x, d);
+        double scale = 1.0 / sqrt(variance_of(x, d, mean) + norm->eps);
+#pragma omp simd
+        for (int i = 0; i < d; i++)
+            y[i] = (float)(((double)x[i] - mean) * scale) * norm->weight[i] + norm->bias[i];
+    }
+}
+
+void kernels_add_bias(float *x, const float *bias, int m, int d)
+{
+    for (int row = 0; row < m; row++)
+        kernels_add(x + (size_t)row * (size_t)d, bias, (size_t)d);
+}
+
+void kernels_gelu(float *x, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        x[i] = 0.5F * x[i] * (1.0F + erff(x[i] * 0.70710678F));
+}
+
 /* e^x = 2^n e^r with n = round(x / ln 2), |r| <= ln 2 / 2; e^r by its Taylor polynomial of degree
  * 7, relative error 4e-9. Adding 1.5 * 2^23 rounds to an integer and leaves it in the low bits of
  * the sum. */

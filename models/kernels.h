@@ -30,6 +30,24 @@ void kernels_linear(const float *x, const float *w, float *y, LinearShape shape,
  * Source: Zhang and Sennrich 2019, arXiv 1910.07467, equation 4. */
 void kernels_rms_norm(const float *x, const float *weight, float *y, int m, int d, double eps);
 
+typedef struct {
+    const float *weight; /* [d] */
+    const float *bias;   /* [d] */
+    int d;
+    double eps;
+} LayerNorm;
+
+/* y = (x - mean(x)) / sqrt(var(x) + eps) * weight + bias by row. x, y: [m, d]; y may be x.
+ * Source: Ba et al. 2016, arXiv 1607.06450, equation 4. */
+void kernels_layer_norm(const float *x, const LayerNorm *norm, float *y, int m);
+
+/* Every row of x += bias. x: [m, d]. */
+void kernels_add_bias(float *x, const float *bias, int m, int d);
+
+/* x = x Φ(x) with the exact error function. n elements.
+ * Source: Hendrycks and Gimpel 2016, arXiv 1606.08415, section 2. */
+void kernels_gelu(float *x, size_t n);
+
 /* gate = silu(gate) * up, silu(x) = x / (1 + e^-x). n elements.
  * Source: Shazeer 2020, arXiv 2002.05202, equation 6. */
 void kernels_swiglu(float *gate, const float *up, size_t n);

@@ -13,6 +13,7 @@
 
 #include "base/mem.h"
 #include "base/rng.h"
+#include "base/str.h"
 #include "models/dequant.h"
 
 enum {
@@ -20,11 +21,13 @@ enum {
     N_NAMED = 5, /* missing tensors that a message lists */
 };
 
-/* One tensor of the model, and where its floats go. */
+/* One slot of the model, and the tensor that holds it: of its own, or fused. */
 typedef struct {
     Slot slot;
     int layer;
     const Tensor *tensor;
+    SlotRows rows;   /* of the tensor */
+    int64_t columns; /* 1: a vector */
     char name[ARCH_NAME_SIZE];
 } Part;
 
@@ -36,9 +39,10 @@ typedef struct {
     bool has_head;
 } Plan;
 
-static bool is_used_in_place(const Tensor *tensor)
+static bool is_used_in_place(const Part *part)
 {
-    return tensor->dtype == DTYPE_F32 && (uintptr_t)tensor->data % alignof(float) == 0;
+    return part->tensor->dtype == DTYPE_F32 && part->rows.n_blocks == 1 &&
+           (uintptr_t)part->tensor->data % alignof(float) == 0;
 }
 
 static bool same_shape(const Tensor *a, const Tensor *b)
@@ -55,15 +59,26 @@ static bool describe_fault(const ModelConfig *config, const Part *part, Buf *out
     Tensor want = {0};
     char wanted[96];
     char found[96];
+    char keys[ARCH_KEYS_SIZE];
     arch_slot_shape(config, part->slot, &want);
-    if (part->tensor && same_shape(part->tensor, &want)) return false;
+    want.dims[0] = part->rows.tensor_rows;
+    bool right_shape = part->tensor && same_shape(part->tensor, &want);
+    if (right_shape && dtype_info(part->tensor->dtype)->to_f32) return false;
+    if (right_shape) {
+        char known[128];
+        dtype_names(known);
+        buf_printf(out, "%s%s is of type %s, supported: %s", out->len ? "; " : "", part->name,
+                   dtype_info(part->tensor->dtype)->name, known);
+        return true;
+    }
     tensor_shape_text(&want, wanted);
     if (part->tensor)
         tensor_shape_text(part->tensor, found);
     else
         snprintf(found, sizeof found, "missing");
+    arch_slot_shape_keys(config, part->slot, keys);
     buf_printf(out, "%s%s is %s, wanted is %s = %s", out->len ? "; " : "", part->name, found,
-               wanted, arch_slot_shape_keys(part->slot));
+               wanted, keys);
     return true;
 }
 
@@ -71,15 +86,20 @@ static bool check_parts(const WeightFile *file, const Plan *plan, Err *err)
 {
     Buf faults = {0};
     size_t n_faults = 0;
+    size_t n_tensors = 0;
     for (size_t i = 0; i < plan->n_parts; i++) {
+        /* A fused tensor counts once. */
+        if (i > 0 && str_equal(plan->parts[i].name, plan->parts[i - 1].name)) continue;
+        n_tensors++;
         Buf unused = {0};
         n_faults +=
             describe_fault(&plan->config, &plan->parts[i], n_faults < N_NAMED ? &faults : &unused);
         buf_free(&unused);
     }
     if (n_faults)
-        err_set(err, ERR_INPUT, "%s: %zu of %zu tensors are missing or have another shape: %s%s",
-                weights_path(file), n_faults, plan->n_parts, buf_text(&faults),
+        err_set(err, ERR_INPUT,
+                "%s: %zu of %zu tensors are missing or have another shape or type: %s%s",
+                weights_path(file), n_faults, n_tensors, buf_text(&faults),
                 n_faults > N_NAMED ? "; …" : "");
     buf_free(&faults);
     return n_faults == 0;
@@ -87,8 +107,14 @@ static bool check_parts(const WeightFile *file, const Plan *plan, Err *err)
 
 static void add_part(Plan *plan, const WeightFile *file, Slot slot, int layer)
 {
+    if (!arch_has_slot(&plan->config, slot)) return;
     Part *part = &plan->parts[plan->n_parts++];
-    *part = (Part){.slot = slot, .layer = layer};
+    Tensor shape = {0};
+    arch_slot_shape(&plan->config, slot, &shape);
+    *part = (Part){.slot = slot,
+                   .layer = layer,
+                   .rows = arch_slot_rows(&plan->config, slot),
+                   .columns = shape.n_dims == 2 ? shape.dims[1] : 1};
     arch_slot_name(arch_find(plan->config.arch), slot, layer, part->name);
     part->tensor = weights_find(file, part->name);
 }
@@ -115,6 +141,7 @@ static bool make_plan(const WeightFile *file, Plan *plan, Err *err)
         plan->has_head && plan->config.tied && !has_slot(plan, file, SLOT_EMBEDDING);
     if (!plan->embedding_is_head) add_part(plan, file, SLOT_EMBEDDING, 0);
     add_part(plan, file, SLOT_OUT_NORM, 0);
+    add_part(plan, file, SLOT_OUT_NORM_BIAS, 0);
     if (plan->has_head) add_part(plan, file, SLOT_HEAD, 0);
     return check_parts(file, plan, err);
 }
@@ -127,11 +154,14 @@ bool model_check(const WeightFile *file, Err *err)
     return ok;
 }
 
-/* Floats of a part in the owned block, up to a whole cache line. */
-static size_t padded_count(const Tensor *tensor)
+static size_t up_to_a_line(size_t n_floats)
 {
-    size_t count = (size_t)tensor_count(tensor);
-    return (count + FLOATS_PER_LINE - 1) / FLOATS_PER_LINE * FLOATS_PER_LINE;
+    return (n_floats + FLOATS_PER_LINE - 1) / FLOATS_PER_LINE * FLOATS_PER_LINE;
+}
+
+static size_t part_count(const Part *part)
+{
+    return (size_t)(part->rows.n_blocks * part->rows.block_rows * part->columns);
 }
 
 /* A tensor of n bytes on disk has at most a few times n bytes of floats, so the sum cannot overflow. */
@@ -139,7 +169,7 @@ static size_t owned_floats(const Plan *plan)
 {
     size_t n = 0;
     for (size_t i = 0; i < plan->n_parts; i++)
-        if (!is_used_in_place(plan->parts[i].tensor)) n += padded_count(plan->parts[i].tensor);
+        if (!is_used_in_place(&plan->parts[i])) n += up_to_a_line(part_count(&plan->parts[i]));
     return n;
 }
 
@@ -157,8 +187,8 @@ int64_t model_n_params(const ModelConfig *config, bool tied)
     int64_t n = 0;
     for (int slot = 0; slot < N_SLOTS; slot++) {
         Tensor shape = {0};
+        if (!arch_has_slot(config, (Slot)slot) || (slot == SLOT_HEAD && tied)) continue;
         arch_slot_shape(config, (Slot)slot, &shape);
-        if (slot == SLOT_HEAD && tied) continue;
         n += tensor_count(&shape) * (slot < N_LAYER_SLOTS ? config->n_layers : 1);
     }
     return n;
@@ -191,7 +221,7 @@ static int64_t count_nonfinite(const float *values, size_t n)
 
 static void scan_part(Model *model, const Part *part, const float *values)
 {
-    int64_t n = count_nonfinite(values, (size_t)tensor_count(part->tensor));
+    int64_t n = count_nonfinite(values, part_count(part));
     if (n == 0) return;
     if (model->n_nonfinite == 0)
         snprintf(model->nonfinite_tensor, sizeof model->nonfinite_tensor, "%s", part->name);
@@ -203,9 +233,26 @@ static const float **place_of(Model *model, Slot slot, int layer)
     switch (slot) {
     case SLOT_EMBEDDING: return &model->embedding;
     case SLOT_OUT_NORM: return &model->out_norm;
+    case SLOT_OUT_NORM_BIAS: return &model->out_norm_bias;
     case SLOT_HEAD: return &model->head;
     default: return &model->layers[layer].slot[slot];
     }
+}
+
+/* The part's bytes from one of its rows on. */
+static const unsigned char *row_bytes(const Part *part, int64_t row)
+{
+    const DtypeInfo *info = dtype_info(part->tensor->dtype);
+    size_t row_size = (size_t)(part->columns / info->block) * (size_t)info->block_bytes;
+    return (const unsigned char *)part->tensor->data + (size_t)row * row_size;
+}
+
+static void convert_part(const Part *part, float *to)
+{
+    const DtypeInfo *info = dtype_info(part->tensor->dtype);
+    size_t n = (size_t)(part->rows.block_rows * part->columns);
+    for (int64_t block = 0; block < part->rows.n_blocks; block++, to += n)
+        info->to_f32(row_bytes(part, part->rows.first + block * part->rows.stride), to, n);
 }
 
 /* Points every slot at floats: in the map, or converted into the owned block. */
@@ -214,12 +261,11 @@ static void fill_slots(Model *model, const Plan *plan)
     float *next = model->owned;
     for (size_t i = 0; i < plan->n_parts; i++) {
         const Part *part = &plan->parts[i];
-        const float *values = part->tensor->data;
-        if (!is_used_in_place(part->tensor)) {
-            size_t n = (size_t)tensor_count(part->tensor);
-            dtype_info(part->tensor->dtype)->to_f32(part->tensor->data, next, n);
+        const float *values = (const void *)row_bytes(part, part->rows.first);
+        if (!is_used_in_place(part)) {
+            convert_part(part, next);
             values = next;
-            next += padded_count(part->tensor);
+            next += up_to_a_line(part_count(part));
         }
         *place_of(model, part->slot, part->layer) = values;
         scan_part(model, part, values);
@@ -300,8 +346,8 @@ void model_free(Model *model)
     free(model);
 }
 
-/* Fills a tensor with normal numbers of variance 1/columns, by Box and Muller; a vector (a norm's gain) with ones. Every tensor has a
- * stream of its own, so the order and the threads do not matter. */
+/* Fills a tensor with normal numbers of variance 1/columns, by Box and Muller; a vector (a norm's gain, a bias) with ones. Every tensor
+ * has a stream of its own, so the order and the threads do not matter. */
 static void fill_random(float *to, const Tensor *shape, Rng rng)
 {
     size_t n = (size_t)tensor_count(shape);
@@ -321,16 +367,21 @@ static void fill_random(float *to, const Tensor *shape, Rng rng)
     }
 }
 
+static bool random_has_slot(const ModelConfig *config, Slot slot)
+{
+    return arch_has_slot(config, slot) && !(slot == SLOT_HEAD && config->tied);
+}
+
 /* Lays the slots out in the owned block, which has room for all of them. */
 static void fill_random_slots(Model *model, uint64_t seed)
 {
     float *next = model->owned;
     for (int slot = 0; slot < N_SLOTS; slot++) {
         Tensor shape = {0};
+        if (!random_has_slot(&model->config, (Slot)slot)) continue;
         arch_slot_shape(&model->config, (Slot)slot, &shape);
         int n_layers = slot < N_LAYER_SLOTS ? model->config.n_layers : 1;
-        size_t stride = padded_count(&shape);
-        if (slot == SLOT_HEAD && model->config.tied) continue;
+        size_t stride = up_to_a_line((size_t)tensor_count(&shape));
 #pragma omp parallel for schedule(static)
         for (int layer = 0; layer < n_layers; layer++) {
             float *to = next + (size_t)layer * stride;
@@ -348,9 +399,10 @@ static size_t random_floats(const ModelConfig *config)
     size_t n = 0;
     for (int slot = 0; slot < N_SLOTS; slot++) {
         Tensor shape = {0};
+        if (!random_has_slot(config, (Slot)slot)) continue;
         arch_slot_shape(config, (Slot)slot, &shape);
-        if (slot == SLOT_HEAD && config->tied) continue;
-        n += padded_count(&shape) * (size_t)(slot < N_LAYER_SLOTS ? config->n_layers : 1);
+        n += up_to_a_line((size_t)tensor_count(&shape)) *
+             (size_t)(slot < N_LAYER_SLOTS ? config->n_layers : 1);
     }
     return n;
 }

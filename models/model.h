@@ -12,7 +12,7 @@
 #include "models/tokenizer.h"
 #include "models/weights.h"
 
-/* One layer, all row-major float: shapes as in models/arch.h. */
+/* One layer, all row-major float: shapes as in models/arch.h; NULL for slots that the model has not. */
 typedef struct {
     const float *slot[N_LAYER_SLOTS];
 } LayerWeights;
@@ -22,12 +22,13 @@ typedef struct {
     WeightFile *file;
     Tokenizer *tokenizer; /* NULL: token ids only */
     char no_tokenizer_why[256];
-    char hash[HASH_HEX_SIZE]; /* of weights, config and tokenizer */
-    LayerWeights *layers;     /* n_layers of them */
-    const float *embedding;   /* [vocab_size, d_model] */
-    const float *out_norm;    /* [d_model] */
-    const float *head;        /* [vocab_size, d_model]; is embedding when the file has no head */
-    int64_t n_nonfinite;      /* weights that are NaN or infinite */
+    char hash[HASH_HEX_SIZE];   /* of weights, config and tokenizer */
+    LayerWeights *layers;       /* n_layers of them */
+    const float *embedding;     /* [vocab_size, d_model] */
+    const float *out_norm;      /* [d_model] */
+    const float *out_norm_bias; /* [d_model], or NULL */
+    const float *head;          /* [vocab_size, d_model]; is embedding when the file has no head */
+    int64_t n_nonfinite;        /* weights that are NaN or infinite */
     char nonfinite_tensor[128];
     float *owned; /* converted weights */
     Buf notes;    /* lines for a person */

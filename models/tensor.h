@@ -8,7 +8,7 @@
 enum { TENSOR_MAX_DIMS = 4 };
 
 /* Element types. Every one has a row in models/dequant.c. */
-typedef enum { DTYPE_F32, DTYPE_F16, DTYPE_BF16, DTYPE_COUNT } Dtype;
+typedef enum { DTYPE_F32, DTYPE_F16, DTYPE_BF16, DTYPE_BOOL, DTYPE_U8, DTYPE_COUNT } Dtype;
 
 typedef struct {
     Dtype dtype;

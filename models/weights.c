@@ -159,7 +159,11 @@ const WeightEntry *weights_entry(const WeightFile *file, const char *name)
 /* Tensors that take no part in the forward pass. */
 static bool is_ignorable(const char *name)
 {
-    return str_ends_with(name, "rotary_emb.inv_freq");
+    static const char *const ends[] = {"rotary_emb.inv_freq", ".attention.bias",
+                                       ".attention.masked_bias"}; /* GPT-NeoX's causal mask */
+    for (size_t i = 0; i < COUNT_OF(ends); i++)
+        if (str_ends_with(name, ends[i])) return true;
+    return false;
 }
 
 /* A tensor that the format's config reader has taken its numbers from. */
@@ -187,6 +191,7 @@ static unsigned char *mark_used(const WeightFile *file)
         int n_layers = slot < N_LAYER_SLOTS ? file->config.n_layers : 1;
         for (int layer = 0; layer < n_layers; layer++) {
             char name[ARCH_NAME_SIZE];
+            if (!arch_has_slot(&file->config, (Slot)slot)) continue;
             arch_slot_name(arch, (Slot)slot, layer, name);
             const WeightEntry *entry = weights_entry(file, name);
             if (entry) used[entry - file->entries] = 1;

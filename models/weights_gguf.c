@@ -45,16 +45,16 @@ static bool refuse_split(const char *path, Err *err)
         "%s: is one part of a split model; join the parts first (llama-gguf-split --merge)", path);
 }
 
-/* The architecture's row, or NULL; name gets the text of general.architecture. */
-static const Arch *arch_of(const Gguf *gguf, char name[32], Err *err)
+/* The architecture's row, or NULL. */
+static const Arch *arch_of(const Gguf *gguf, Err *err)
 {
     GgufText text = {"", 0};
-    name[0] = '\0';
+    char name[32];
     if (!gguf_get_text(gguf, "general.architecture", &text, err)) return NULL;
     str_escape(text.text, text.n, name, 32);
-    const Arch *arch = arch_find(name);
+    const Arch *arch = arch_find_gguf(name);
     char known[128];
-    arch_names(known);
+    arch_names(true, known);
     if (!arch)
         err_set(err, ERR_UNSUPPORTED, "general.architecture = %s (supported: %s)",
                 name[0] ? name : "absent", known);
@@ -68,8 +68,7 @@ bool gguf_index(WeightFile *file, Err *err)
     file->state = gguf;
     if (!gguf_parse(map->bytes.data, map->bytes.size, map->path, gguf, err)) return false;
     Err unknown_arch;
-    char arch_name[32];
-    const Arch *arch = arch_of(gguf, arch_name, &unknown_arch);
+    const Arch *arch = arch_of(gguf, &unknown_arch);
     for (size_t i = 0; i < gguf->n_tensors; i++) {
         const GgufTensor *entry = &gguf->tensors[i];
         char *own_name = str_dup_n(entry->name.text, entry->name.n);
@@ -116,8 +115,8 @@ static const IntKey int_keys[] = {
 };
 
 /* Other keys below the prefix that are read, and what is harmless. */
-static const char *const other_keys[] = {"attention.layer_norm_rms_epsilon",
-                                         "attention.value_length", "tensor_data_layout"};
+static const char *const other_keys[] = {"attention.value_length", "use_parallel_residual",
+                                         "tensor_data_layout"};
 
 /* Below these, a key that is not read would change the rotation or the attention. */
 static const char *const strict_keys[] = {
@@ -138,7 +137,7 @@ static const char *const strict_keys[] = {
 /* Writes "llama.context_length". */
 static const char *key_of(const ModelConfig *config, const char *key, char out[KEY_SIZE])
 {
-    snprintf(out, KEY_SIZE, "%s.%s", config->arch, key);
+    snprintf(out, KEY_SIZE, "%s.%s", arch_find(config->arch)->gguf_name, key);
     return out;
 }
 
@@ -178,11 +177,11 @@ static bool default_widths(const Gguf *gguf, ModelConfig *config, Buf *notes, Er
     const GgufValue *tokens = gguf_find(gguf, "tokenizer.ggml.tokens");
     if (!config->vocab_size && tokens && tokens->count <= CONFIG_MAX_VOCAB)
         config->vocab_size = (int)tokens->count;
-    if (config->n_rot != config->head_dim)
+    if (config->n_rot != config->head_dim && !arch_find(config->arch)->reads_partial_rotary)
         return err_set(
             err, ERR_UNSUPPORTED,
-            "%s.rope.dimension_count is %d and a head is %d wide: only whole heads are rotated",
-            config->arch, config->n_rot, config->head_dim);
+            "%s.rope.dimension_count is %d and a head is %d wide: models of type %s rotate whole heads",
+            config->arch, config->n_rot, config->head_dim, config->arch);
     char key[KEY_SIZE];
     int64_t d_value = config->head_dim;
     if (!gguf_get_i64(gguf, key_of(config, "attention.value_length", key), 1, CONFIG_MAX_WIDTH,
@@ -203,8 +202,10 @@ static bool read_real(const Gguf *gguf, ModelConfig *config, const char *name, d
     return gguf_get_double(gguf, key, out, err);
 }
 
-static bool is_read_key(const char *key)
+static bool is_read_key(const Arch *arch, const char *key)
 {
+    if (str_equal(arch->gguf_eps_key, key)) return true;
+    if (str_equal("attention.sliding_window", key)) return arch->reads_window;
     for (size_t i = 0; i < COUNT_OF(int_keys); i++)
         if (str_equal(int_keys[i].key, key)) return true;
     for (size_t i = 0; i < COUNT_OF(other_keys); i++)
@@ -215,20 +216,21 @@ static bool is_read_key(const char *key)
 /* Keys of the architecture that nothing above reads. */
 static bool check_other_keys(const Gguf *gguf, const ModelConfig *config, Buf *notes, Err *err)
 {
-    size_t n_prefix = strlen(config->arch);
+    const Arch *arch = arch_find(config->arch);
+    size_t n_prefix = strlen(arch->gguf_name);
     for (size_t i = 0; i < gguf->n_values; i++) {
         GgufText text = gguf->values[i].key;
-        if (text.n <= n_prefix || strncmp(text.text, config->arch, n_prefix) != 0 ||
+        if (text.n <= n_prefix || strncmp(text.text, arch->gguf_name, n_prefix) != 0 ||
             text.text[n_prefix] != '.')
             continue;
         char key[KEY_SIZE];
         str_escape(text.text + n_prefix + 1, text.n - n_prefix - 1, key, sizeof key);
-        if (is_read_key(key)) continue;
+        if (is_read_key(arch, key)) continue;
         for (size_t k = 0; k < COUNT_OF(strict_keys); k++)
             if (str_starts_with(key, strict_keys[k]))
-                return err_set(err, ERR_UNSUPPORTED, "key %s.%s is not supported", config->arch,
+                return err_set(err, ERR_UNSUPPORTED, "key %s.%s is not supported", arch->gguf_name,
                                key);
-        buf_printf(notes, "key %s.%s is not read\n", config->arch, key);
+        buf_printf(notes, "key %s.%s is not read\n", arch->gguf_name, key);
     }
     return true;
 }
@@ -242,18 +244,46 @@ static bool read_id(const Gguf *gguf, const char *key, int *out, Err *err)
     return true;
 }
 
+/* A file has no key for biases: what the tensors are decides. */
+static bool read_features(const WeightFile *file, const Arch *arch, ModelConfig *config, Err *err)
+{
+    static const struct {
+        Slot slot;
+        unsigned bit;
+    } biases[] = {
+        {SLOT_BQ,   MODEL_QKV_BIAS},
+        {SLOT_BO,   MODEL_OUT_BIAS},
+        {SLOT_B_UP, MODEL_FFN_BIAS}
+    };
+    char key[KEY_SIZE];
+    bool parallel = arch->parallel_residual == KEY_DEFAULT_TRUE;
+    config->features = arch->features;
+    for (size_t i = 0; i < COUNT_OF(biases); i++) {
+        char name[ARCH_NAME_SIZE];
+        if (!arch->gguf_slot_name[biases[i].slot]) continue;
+        arch_slot_name(arch, biases[i].slot, 0, name);
+        if (weights_find(file, name)) config->features |= biases[i].bit;
+    }
+    if (!gguf_get_bool(file->state, key_of(config, "use_parallel_residual", key), &parallel, err))
+        return false;
+    if (parallel) config->features |= MODEL_PARALLEL;
+    return !arch->reads_window ||
+           gguf_get_i64(file->state, key_of(config, "attention.sliding_window", key), 1,
+                        ROPE_MAX_POSITION, &config->window, err);
+}
+
 static bool read_config(const WeightFile *file, ModelConfig *config, Buf *notes, Err *err)
 {
     const Gguf *gguf = file->state;
-    const Arch *arch = arch_of(gguf, config->arch, err);
+    const Arch *arch = arch_of(gguf, err);
     if (!arch) return false;
+    snprintf(config->arch, sizeof config->arch, "%s", arch->name);
     config->rope_layout = arch->gguf_layout;
     config->rms_eps = 1e-5;
     return check_other_keys(gguf, config, notes, err) && read_ints(gguf, config, err) &&
-           default_widths(gguf, config, notes, err) &&
-           read_real(gguf, config, "attention.layer_norm_rms_epsilon", &config->rms_eps, notes,
-                     err) &&
-           gguf_rope_read(file, config->arch, config, notes, err) &&
+           default_widths(gguf, config, notes, err) && read_features(file, arch, config, err) &&
+           read_real(gguf, config, arch->gguf_eps_key, &config->rms_eps, notes, err) &&
+           gguf_rope_read(file, arch->gguf_name, config, notes, err) &&
            read_id(gguf, "tokenizer.ggml.bos_token_id", &config->bos_id, err) &&
            read_id(gguf, "tokenizer.ggml.eos_token_id", &config->eos_id, err);
 }
@@ -262,9 +292,10 @@ bool gguf_config(const WeightFile *file, ModelConfig *config, Buf *notes, Err *e
 {
     *config = (ModelConfig){0};
     if (!read_config(file, config, notes, err)) return err_prefix(err, "%s", file->path);
-    config->tied = !weights_find(file, "lm_head.weight");
+    const Arch *arch = arch_find(config->arch);
+    config->tied = !weights_find(file, arch->slot_name[SLOT_HEAD]);
     /* A file without a stated vocabulary and without tokens is measured by its embedding. */
-    const Tensor *table = weights_find(file, "model.embed_tokens.weight");
+    const Tensor *table = weights_find(file, arch->slot_name[SLOT_EMBEDDING]);
     if (!config->vocab_size && table && table->dims[0] <= CONFIG_MAX_VOCAB)
         config->vocab_size = (int)table->dims[0];
     return config_check(config, file->path, err);

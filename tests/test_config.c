@@ -152,8 +152,8 @@ static void test_what_the_engine_does_not_compute_is_refused_by_key(void **state
 {
     (void)state;
     static const char *const rows[][2] = {
-        {"\"attention_bias\":true",                                    "attention_bias = true"       },
-        {"\"mlp_bias\":true",                                          "mlp_bias = true"             },
+        {"\"use_parallel_residual\":true",                             "use_parallel_residual = true"},
+        {"\"use_sliding_window\":true",                                "use_sliding_window = true"   },
         {"\"hidden_act\":\"gelu\"",                                    "hidden_act = \"gelu\""       },
         {"\"sliding_window\":4096",                                    "sliding_window = 4096"       },
         {"\"partial_rotary_factor\":0.5",                              "partial_rotary_factor = 0.5" },
@@ -170,9 +170,9 @@ static void test_what_the_engine_does_not_compute_is_refused_by_key(void **state
         free(text);
     }
     assert_refused("\"model_type\":\"gpt2\",\"n_embd\":8", ERR_UNSUPPORTED,
-                   "model_type = gpt2 (supported: llama)");
+                   "model_type = gpt2 (supported: llama, mistral, qwen2");
     assert_refused("\"hidden_size\":8", ERR_UNSUPPORTED, "model_type = absent");
-    assert_refused(GOOD ",\"mlp_bias\":true,\"sliding_window\":7", ERR_UNSUPPORTED,
+    assert_refused(GOOD ",\"alibi\":true,\"sliding_window\":7", ERR_UNSUPPORTED,
                    "sliding_window = 7");
 }
 
@@ -185,6 +185,120 @@ static void test_harmless_values_of_those_keys_pass(void **state)
         "\"partial_rotary_factor\":1,\"quantization_config\":null,\"pretraining_tp\":2,\"use_cache\":true,"
         "\"layer_types\":[\"full_attention\"]",
         "");
+}
+
+/* GOOD as another model_type. */
+static ModelConfig read_as(const char *model_type, const char *more, const char *note)
+{
+    char *keys = str_format(
+        "\"model_type\":\"%s\",\"hidden_size\":64,\"intermediate_size\":128,\"num_hidden_layers\":2,"
+        "\"num_attention_heads\":4,\"vocab_size\":100,\"max_position_embeddings\":4096%s",
+        model_type, more);
+    ModelConfig config = read_good(keys, note);
+    free(keys);
+    return config;
+}
+
+static void test_keys_of_an_architecture_become_features(void **state)
+{
+    (void)state;
+    ModelConfig c = read_good(GOOD ",\"attention_bias\":true,\"mlp_bias\":true", "");
+    assert_int_equal(c.features, MODEL_QKV_BIAS | MODEL_OUT_BIAS | MODEL_FFN_BIAS);
+    c = read_as("qwen2",
+                "," RMS ",\"num_key_value_heads\":2,\"rope_theta\":1e6"
+                ",\"use_sliding_window\":false,\"sliding_window\":32768",
+                "");
+    assert_int_equal(c.features, MODEL_QKV_BIAS);
+    assert_int_equal(c.window, 0);
+    c = read_as("gpt_neox",
+                ",\"layer_norm_eps\":1e-5,\"rotary_pct\":0.25,\"rotary_emb_base\":10000,"
+                "\"hidden_act\":\"gelu\"",
+                "");
+    assert_int_equal(c.features, MODEL_LAYER_NORM | MODEL_UNGATED | MODEL_FFN_BIAS |
+                                     MODEL_QKV_BIAS | MODEL_OUT_BIAS | MODEL_PARALLEL);
+    assert_int_equal(c.n_rot, 4);
+    assert_true(c.qkv_by_head);
+    c = read_as("gpt_neox",
+                ",\"layer_norm_eps\":1e-5,\"rotary_pct\":0.5,\"rope_theta\":10000,"
+                "\"use_parallel_residual\":false,\"attention_bias\":false",
+                "");
+    assert_int_equal(c.features, MODEL_LAYER_NORM | MODEL_UNGATED | MODEL_FFN_BIAS);
+    c = read_as("mistral",
+                "," RMS ",\"num_key_value_heads\":2,\"rope_theta\":1e4,\"sliding_window\":null",
+                "");
+    assert_int_equal(c.window, 0);
+}
+
+static void test_absent_keys_are_taken_as_transformers_takes_them(void **state)
+{
+    (void)state;
+    ModelConfig c = read_as("mistral", ",\"head_dim\":16,\"num_key_value_heads\":2",
+                            "sliding_window is missing: taken as 4096");
+    assert_int_equal(c.window, 4096);
+    c = read_as("qwen3", ",\"num_key_value_heads\":4", "head_dim is missing: taken as 128");
+    assert_int_equal(c.head_dim, 128);
+    c = read_as("gpt_neox", "", "rotary_pct is missing: taken as 0.25");
+    assert_int_equal(c.n_rot, 4);
+    c = read_as("phi3", "", "rms_norm_eps is missing: taken as 1e-05");
+    assert_int_equal(c.n_rot, 16);
+}
+
+static void test_shares_of_a_head_that_contradict_are_refused(void **state)
+{
+    (void)state;
+    static const char phi3[] =
+        "\"model_type\":\"phi3\",\"hidden_size\":64,\"intermediate_size\":128,"
+        "\"num_hidden_layers\":2,\"num_attention_heads\":4,\"vocab_size\":100";
+    static const struct {
+        const char *keys;
+        ErrCode code;
+        const char *part;
+    } rows[] = {
+        {"\"partial_rotary_factor\":0.5,\"rotary_pct\":0.25",                                  ERR_INPUT, "rotary_pct is 0.25"                           },
+        {"\"partial_rotary_factor\":0.5,\"rope_parameters\":{\"partial_rotary_factor\":0.75}",
+         ERR_INPUT,                                                                                       "rope_parameters.partial_rotary_factor is 0.75"},
+        {"\"partial_rotary_factor\":1.5",                                                      ERR_INPUT, "above 0 to 1"                                 },
+        {"\"partial_rotary_factor\":0",                                                        ERR_INPUT, "above 0 to 1"                                 },
+        {"\"partial_rotary_factor\":0.2",                                                      ERR_INPUT, "rotated width of a head is 3"                 },
+    };
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        char *text = str_format("%s,%s", phi3, rows[i].keys);
+        assert_refused(text, rows[i].code, rows[i].part);
+        free(text);
+    }
+    assert_refused(GOOD ",\"rope_parameters\":{\"partial_rotary_factor\":0.5}", ERR_UNSUPPORTED,
+                   "models of type llama rotate whole heads");
+}
+
+static ModelConfig read_real(const char *path)
+{
+    JsonLimits limits = {.max_bytes = CONFIG_MAX_BYTES, .ints_as_reals = true};
+    Err err = {0};
+    Buf notes = {0};
+    ModelConfig config;
+    json_t *root = json_parse_file(shared_path(path), &limits, &err);
+    assert_ok(root, &err);
+    assert_ok(config_from_json(root, path, &config, &notes, &err), &err);
+    json_decref(root);
+    buf_free(&notes);
+    return config;
+}
+
+static void test_real_configs_of_every_architecture_are_read(void **state)
+{
+    (void)state;
+    ModelConfig c = read_real("data/fixtures/hf-configs/pythia-410m.config.json");
+    assert_int_equal(c.n_rot, 16); /* a quarter of 64 */
+    assert_close(c.rope.theta, 10000, 0, 0);
+    c = read_real("data/fixtures/hf-configs/phi-3-mini-128k.config.json");
+    assert_string_equal(c.rope.method->name, "longrope");
+    assert_int_equal(c.rope.long_factors.n, 48);
+    assert_int_equal(c.rope.n_ctx_orig, 4096);
+    assert_int_equal(c.window, 262144);
+    c = read_real("data/fixtures/neural-api/tiny_mistral_config.json");
+    assert_int_equal(c.window, 4);
+    c = read_real("data/fixtures/neural-api/tiny_qwen3_config.json");
+    assert_int_equal(c.head_dim, 6);
 }
 
 static void test_plain_rope_is_plain_in_every_spelling(void **state)
@@ -435,10 +549,6 @@ static void test_real_configs_of_other_kinds_are_refused_by_name(void **state)
     (void)state;
     static const char *const rows[][2] = {
         {"data/fixtures/hf-configs/gpt-oss-20b.config.json",           "model_type = gpt_oss"    },
-        {"data/fixtures/hf-configs/pythia-410m.config.json",           "model_type = gpt_neox"   },
-        {"data/fixtures/hf-configs/phi-3-mini-128k.config.json",       "model_type = phi3"       },
-        {"data/fixtures/neural-api/tiny_mistral_config.json",          "sliding_window = 4"      },
-        {"data/fixtures/neural-api/tiny_qwen3_config.json",            "model_type = qwen3"      },
         {"data/fixtures/neural-api/tiny_granite_config.json",          "embedding_multiplier"    },
         {"data/fixtures/neural-api/tiny_deepseek_v2_yarn_config.json", "model_type = deepseek_v2"},
     };
@@ -468,6 +578,10 @@ int main(void)
         cmocka_unit_test(test_a_base_that_gives_no_angles_is_refused),
         cmocka_unit_test(test_what_the_engine_does_not_compute_is_refused_by_key),
         cmocka_unit_test(test_harmless_values_of_those_keys_pass),
+        cmocka_unit_test(test_keys_of_an_architecture_become_features),
+        cmocka_unit_test(test_absent_keys_are_taken_as_transformers_takes_them),
+        cmocka_unit_test(test_shares_of_a_head_that_contradict_are_refused),
+        cmocka_unit_test(test_real_configs_of_every_architecture_are_read),
         cmocka_unit_test(test_plain_rope_is_plain_in_every_spelling),
         cmocka_unit_test(test_theta_in_rope_parameters_alone_is_found),
         cmocka_unit_test(test_two_thetas_that_differ_are_both_named),

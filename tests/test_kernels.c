@@ -159,13 +159,53 @@ static void test_all_finite_sees_each_kind(void **state)
     assert_true(kernels_all_finite(x, 33));
 }
 
+static void test_gelu_is_x_times_the_normal_distribution(void **state)
+{
+    (void)state;
+    for (int i = -60; i <= 60; i++) {
+        double x = 0.15 * i;
+        float got = (float)x;
+        kernels_gelu(&got, 1);
+        assert_close((double)got, 0.5 * x * erfc(-x / sqrt(2.0)), 1e-6, 1e-6);
+    }
+}
+
+static void test_layer_norm_equals_its_definition(void **state)
+{
+    (void)state;
+    enum { M = 3, D = 37 };
+    float *x = random_floats(30, M * D, 3.0);
+    float *weight = random_floats(31, D, 1.0);
+    float *bias = random_floats(32, D, 1.0);
+    float got[M * D];
+    kernels_layer_norm(x, &(LayerNorm){weight, bias, D, 1e-3}, got, M);
+    for (int row = 0; row < M; row++) {
+        double mean = 0.0;
+        double variance = 0.0;
+        for (int i = 0; i < D; i++)
+            mean += (double)x[row * D + i] / D;
+        for (int i = 0; i < D; i++)
+            variance += pow((double)x[row * D + i] - mean, 2) / D;
+        for (int i = 0; i < D; i++)
+            assert_close((double)got[row * D + i],
+                         ((double)x[row * D + i] - mean) / sqrt(variance + 1e-3) *
+                                 (double)weight[i] +
+                             (double)bias[i],
+                         1e-6, 1e-6);
+    }
+    free(x);
+    free(weight);
+    free(bias);
+}
+
 /* Softmax attention by its definition: one query row, all scores, in double. */
 static void brute_force_row(const AttentionShape *s, const float *q, const float *keys,
                             const float *values, int64_t position, double *out)
 {
     double *score = mem_alloc((size_t)position + 1, sizeof *score);
     double top = -INFINITY;
-    for (int64_t j = 0; j <= position; j++) {
+    int64_t first = s->window > 0 && position >= s->window ? position - s->window + 1 : 0;
+    for (int64_t j = first; j <= position; j++) {
         double sum = 0.0;
         for (int i = 0; i < s->head_dim; i++)
             sum += (double)q[i] * (double)keys[j * s->head_dim + i];
@@ -175,7 +215,7 @@ static void brute_force_row(const AttentionShape *s, const float *q, const float
     double total = 0.0;
     for (int i = 0; i < s->head_dim; i++)
         out[i] = 0.0;
-    for (int64_t j = 0; j <= position; j++) {
+    for (int64_t j = first; j <= position; j++) {
         double p = exp(score[j] - top);
         total += p;
         for (int i = 0; i < s->head_dim; i++)
@@ -234,28 +274,39 @@ static void check_attention(AttentionShape shape, int64_t n, int m, double offse
 static void test_attention_equals_brute_force_with_grouped_heads(void **state)
 {
     (void)state;
-    check_attention((AttentionShape){6, 2, 16, 384, 1}, 384, 128, 0.0, 3e-6);
-    check_attention((AttentionShape){4, 4, 8, 384, 1}, 256, 128, 0.0, 3e-6);
-    check_attention((AttentionShape){3, 1, 10, 256, 1}, 256, 128, 0.0, 3e-6);
+    check_attention((AttentionShape){6, 2, 16, 384, 1, 0}, 384, 128, 0.0, 3e-6);
+    check_attention((AttentionShape){4, 4, 8, 384, 1, 0}, 256, 128, 0.0, 3e-6);
+    check_attention((AttentionShape){3, 1, 10, 256, 1, 0}, 256, 128, 0.0, 3e-6);
 }
 
 static void test_attention_of_single_rows_equals_brute_force(void **state)
 {
     (void)state;
-    check_attention((AttentionShape){4, 2, 16, 384, 1}, 300, 1, 0.0, 3e-6);
+    check_attention((AttentionShape){4, 2, 16, 384, 1, 0}, 300, 1, 0.0, 3e-6);
+}
+
+/* Windows within a tile, of a tile, across tiles, and longer than the text. */
+static void test_attention_in_a_window_equals_brute_force(void **state)
+{
+    (void)state;
+    static const int64_t windows[] = {1, 5, 127, 128, 129, 200, 256, 300, 1000};
+    for (size_t i = 0; i < COUNT_OF(windows); i++) {
+        check_attention((AttentionShape){4, 2, 16, 512, 1, windows[i]}, 512, 128, 0.0, 3e-6);
+        check_attention((AttentionShape){4, 2, 16, 384, 1, windows[i]}, 300, 1, 0.0, 3e-6);
+    }
 }
 
 /* Every raw score near -2.5e5: a finite stand-in for -inf would win the maximum. */
 static void test_attention_survives_scores_below_any_sentinel(void **state)
 {
     (void)state;
-    check_attention((AttentionShape){2, 2, 16, 256, 1}, 256, 128, 250.0, 5e-2);
+    check_attention((AttentionShape){2, 2, 16, 256, 1, 0}, 256, 128, 250.0, 5e-2);
 }
 
 static void test_attention_does_not_depend_on_threads_or_on_later_values(void **state)
 {
     (void)state;
-    AttentionShape shape = {4, 4, 16, 256, 1};
+    AttentionShape shape = {4, 4, 16, 256, 1, 0};
     size_t width = 64;
     float *q = random_floats(20, 256 * width, 1.0);
     float *k = random_floats(21, 256 * width, 1.0);
@@ -296,8 +347,11 @@ int main(void)
         cmocka_unit_test(test_swiglu_equals_its_definition),
         cmocka_unit_test(test_log_sum_exp_survives_large_logits),
         cmocka_unit_test(test_all_finite_sees_each_kind),
+        cmocka_unit_test(test_gelu_is_x_times_the_normal_distribution),
+        cmocka_unit_test(test_layer_norm_equals_its_definition),
         cmocka_unit_test(test_attention_equals_brute_force_with_grouped_heads),
         cmocka_unit_test(test_attention_of_single_rows_equals_brute_force),
+        cmocka_unit_test(test_attention_in_a_window_equals_brute_force),
         cmocka_unit_test(test_attention_survives_scores_below_any_sentinel),
         cmocka_unit_test(test_attention_does_not_depend_on_threads_or_on_later_values),
     };

@@ -162,6 +162,7 @@ static void test_half_weights_are_converted_once(void **state)
     assert_int_equal(model_owned_bytes(half->file), n * sizeof(float));
     for (int slot = 0; slot < N_LAYER_SLOTS; slot++) {
         const float *values = half->layers[0].slot[slot];
+        if (!arch_has_slot(&half->config, (Slot)slot)) continue;
         assert_int_equal((uintptr_t)values % 64, 0);
         for (int i = 0; i < 8; i++)
             assert_close((double)values[i], (double)full->layers[0].slot[slot][i], 0x1p-7, 0);
@@ -367,6 +368,7 @@ static void test_bf16_and_f32_folders_of_one_model_are_equal(void **state)
     for (int layer = 0; layer < a->config.n_layers; layer++)
         for (int slot = 0; slot < N_LAYER_SLOTS; slot++) {
             Tensor shape = {0};
+            if (!arch_has_slot(&a->config, (Slot)slot)) continue;
             arch_slot_shape(&a->config, (Slot)slot, &shape);
             assert_memory_equal(a->layers[layer].slot[slot], b->layers[layer].slot[slot],
                                 (size_t)tensor_count(&shape) * sizeof(float));

@@ -149,11 +149,28 @@ static void test_stories260k_gives_the_same_bits_from_both_formats(void **state)
     model_free(gguf);
 }
 
-/* Logits of every position against transformers' in float64. */
-static void check_fixture(const char *path, double tolerance)
+/* A session under the rotation that the file states, for texts of n_ctx tokens. */
+static Session *session_of_file(const Model *model, int64_t n_ctx)
 {
+    RopeSpec spec = model->config.rope;
+    RopeTable table;
+    SessionOptions options = {.n_threads = 1};
+    Err err;
+    assert_ok(rope_spec_resolve(&spec, model->config.n_ctx_train, &err), &err);
+    assert_ok(rope_table_make(&spec, n_ctx, &table, &err), &err);
+    Session *session = session_open(model, n_ctx, &options, &err);
+    assert_ok(session, &err);
+    assert_ok(session_set_rope(session, &table, &err), &err);
+    return session;
+}
+
+/* Logits of every position against transformers' in float64. */
+static void check_fixture(const char *path, const char *logits_of, double tolerance)
+{
+    char relative[128];
+    snprintf(relative, sizeof relative, "data/fixtures/neural-api/tiny_%s_logits.json", logits_of);
     Model *model = load(path);
-    json_t *root = load_json(shared_path("data/fixtures/neural-api/tiny_llama_logits.json"));
+    json_t *root = load_json(shared_path(relative));
     const json_t *sequences = json_object_get(root, "sequences");
     const json_t *logits = json_object_get(root, "logits");
     assert_int_equal(json_array_size(sequences), 3);
@@ -163,7 +180,7 @@ static void check_fixture(const char *path, double tolerance)
         int32_t ids[64];
         for (size_t i = 0; i < n; i++)
             ids[i] = (int32_t)json_integer_value(json_array_get(sequence, i));
-        Session *session = session_with(model, "none", 0, (int64_t)n);
+        Session *session = session_of_file(model, (int64_t)n);
         for (size_t i = 0; i < n; i++) {
             float got[16];
             Err err;
@@ -208,13 +225,49 @@ static void test_tiny_llama_equals_transformers_from_every_format(void **state)
             "data/fixtures/neural-api/tiny_llama-00001-of-00002.safetensors");
     copy_to(sharded, "tiny_llama-00002-of-00002.safetensors",
             "data/fixtures/neural-api/tiny_llama-00002-of-00002.safetensors");
-    check_fixture(single, 1e-4);
-    check_fixture(sharded, 1e-4);
-    check_fixture(shared_path("data/fixtures/neural-api/tiny_llama_f32.gguf"), 1e-4);
-    check_fixture(shared_path("data/fixtures/neural-api/tiny_llama_f16.gguf"),
+    check_fixture(single, "llama", 1e-4);
+    check_fixture(sharded, "llama", 1e-4);
+    check_fixture(shared_path("data/fixtures/neural-api/tiny_llama_f32.gguf"), "llama", 1e-4);
+    check_fixture(shared_path("data/fixtures/neural-api/tiny_llama_f16.gguf"), "llama",
                   1e-2); /* weights rounded to half */
     free(single);
     free(sharded);
+}
+
+/* A checkpoint folder of one fixture. */
+static char *fixture_folder(const char *name, const char *weights)
+{
+    char relative[128];
+    char *folder = file_join(test_folder(), name);
+    assert_int_equal(mkdir(folder, 0755), 0);
+    snprintf(relative, sizeof relative, "data/fixtures/neural-api/tiny_%s_config.json", name);
+    copy_to(folder, "config.json", relative);
+    snprintf(relative, sizeof relative, "data/fixtures/neural-api/tiny_%s.safetensors", weights);
+    copy_to(folder, "model.safetensors", relative);
+    return folder;
+}
+
+static void test_every_architecture_equals_transformers(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *name;
+        const char *weights;
+    } fixtures[] = {
+        {"qwen2",         "qwen2"        }, /* biases of q, k and v */
+        {"qwen3",         "qwen3"        }, /* norms of q and k, heads of 6 in a width of 8 */
+        {"mistral",       "mistral"      }, /* window of 4 in a text of 16 */
+        {"phi3",          "phi3"         }, /* fused matrices, 6 of 8 elements rotated, window */
+        {"phi3_longrope", "phi3_longrope"}, /* 16 tokens, trained at 8: the long factors */
+        {"gptneox",       "gptneox"      }, /* LayerNorm, parallel residual, 2 of 8 rotated */
+        {"gptneox_seq",   "gptneox"      }, /* the same weights, one block after the other */
+    };
+    shared_path("data");
+    for (size_t i = 0; i < COUNT_OF(fixtures); i++) {
+        char *folder = fixture_folder(fixtures[i].name, fixtures[i].weights);
+        check_fixture(folder, fixtures[i].name, 1e-4);
+        free(folder);
+    }
 }
 
 static void test_the_two_copies_of_tinystories_656k_agree(void **state)
@@ -351,6 +404,7 @@ int main(void)
         cmocka_unit_test(test_stories260k_equals_llama_cpp_under_every_setting),
         cmocka_unit_test(test_stories260k_gives_the_same_bits_from_both_formats),
         cmocka_unit_test(test_tiny_llama_equals_transformers_from_every_format),
+        cmocka_unit_test(test_every_architecture_equals_transformers),
         cmocka_unit_test(test_the_two_copies_of_tinystories_656k_agree),
         cmocka_unit_test(test_walker_equals_an_independent_float64_forward),
         cmocka_unit_test(test_stories260k_gives_the_published_nll_table),

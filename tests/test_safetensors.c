@@ -152,11 +152,9 @@ static const struct {
     {TWO("[0,4]", "[8,12]"),                                  12, ERR_INPUT,      "hole after a"                    },
     {ONE(SPEC("F8_E4M3", "[4]", "[0,4]")),                    4, ERR_UNSUPPORTED, "F8_E4M3, supported: F32 F16 BF16"},
     {ONE(SPEC("I8", "[4]", "[0,4]")),                         4, ERR_UNSUPPORTED, "dtype I8"                        },
-    {ONE(SPEC("U8", "[4]", "[0,4]")),                         4, ERR_UNSUPPORTED, "dtype U8"                        },
     {ONE(SPEC("I64", "[1]", "[0,8]")),                        8, ERR_UNSUPPORTED, "dtype I64"                       },
     {ONE(SPEC("F64", "[1]", "[0,8]")),                        8, ERR_UNSUPPORTED, "dtype F64"                       },
     {ONE(SPEC("F4", "[8]", "[0,4]")),                         4, ERR_UNSUPPORTED, "dtype F4"                        },
-    {ONE(SPEC("BOOL", "[4]", "[0,4]")),                       4, ERR_UNSUPPORTED, "dtype BOOL"                      },
     {ONE(SPEC("C64", "[1]", "[0,8]")),                        8, ERR_UNSUPPORTED, "dtype C64"                       },
     {ONE(SPEC("nonsense", "[1]", "[0,8]")),                   8, ERR_UNSUPPORTED, "dtype nonsense"                  },
 };

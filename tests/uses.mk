@@ -38,6 +38,7 @@ USES_test_tokenizer := models base
 USES_test_tokenizer_json := models base
 USES_test_pretokenize := models base
 USES_test_tokenizer_rules := models base
+USES_test_arch_gguf := models base
 USES_test_axis := harness datasets models reports base
 USES_test_cli := harness datasets models reports base
 USES_test_sweep_file := harness datasets models reports base
