@@ -251,8 +251,7 @@ static bool read_json(const json_t *root, ModelConfig *config, Buf *notes, Err *
     return read_widths(root, arch, config, notes, err) &&
            read_features(root, arch, config, notes, err) &&
            read_others(root, arch, config, notes, err) &&
-           config_rope_width_from_json(root, arch, config, notes, err) &&
-           config_rope_from_json(root, config, notes, err);
+           config_rope_from_json(root, arch, config, notes, err);
 }
 
 bool config_from_json(const json_t *root, const char *origin, ModelConfig *config, Buf *notes,

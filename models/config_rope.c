@@ -22,18 +22,18 @@ static const struct {
     const char *type;
     const char *method;
 } rope_types[] = {
-    {"default",      "none"       },
-    {"none",         "none"       },
-    {"linear",       "linear"     },
-    {"dynamic",      "dynamic-ntk"},
-    {"yarn",         "yarn"       },
-    {"llama3",       "llama3"     },
-    {"longrope",     "longrope"   },
-    {"su",           "longrope"   },
-    {"ntk",          NULL         },
-    {"dynamic-yarn", NULL         },
-    {"proportional", NULL         },
-    {"mrope",        NULL         },
+    {"default",      "none"        },
+    {"none",         "none"        },
+    {"linear",       "linear"      },
+    {"dynamic",      "dynamic-ntk" },
+    {"yarn",         "yarn"        },
+    {"llama3",       "llama3"      },
+    {"longrope",     "longrope"    },
+    {"su",           "longrope"    },
+    {"ntk",          NULL          },
+    {"dynamic-yarn", NULL          },
+    {"proportional", "proportional"},
+    {"mrope",        NULL          },
 };
 
 /* Keys of a scaling dictionary that are parameters of a method. attn_factor is none of them: other programs
@@ -63,8 +63,8 @@ static bool find_method(const char *type, const RopeMethod **method, Err *err)
         if (!rope_types[i].method)
             return err_set(
                 err, ERR_UNSUPPORTED,
-                "RoPE scaling of type \"%s\" is not supported; default, linear, dynamic, yarn, llama3 "
-                "and longrope are",
+                "RoPE scaling of type \"%s\" is not supported; default, linear, dynamic, yarn, llama3, "
+                "longrope and proportional are",
                 type);
         *method = rope_method_find(rope_types[i].method);
         assert(*method);
@@ -72,7 +72,8 @@ static bool find_method(const char *type, const RopeMethod **method, Err *err)
     }
     return err_set(
         err, ERR_INPUT,
-        "RoPE scaling of unknown type \"%s\"; default, linear, dynamic, yarn, llama3 and longrope are read",
+        "RoPE scaling of unknown type \"%s\"; default, linear, dynamic, yarn, llama3, longrope and "
+        "proportional are read",
         type);
 }
 
@@ -83,6 +84,8 @@ void config_rope_lengths(ModelConfig *config, double factor, int64_t original, B
     config->rope.n_ctx_orig = original > 0 && original <= claimed ? original : claimed;
     if (rope_method_is_plain(config->rope.method)) return;
     if (has_factor) config->rope.param[ROPE_FACTOR] = (RopeValue){ROPE_NUMBER, factor};
+    if (has_factor && factor == 1.0 && !config->rope.method->reads_n_ctx_orig)
+        return; /* not stretched */
     if (config->rope.n_ctx_orig != original)
         buf_printf(notes, "the length before scaling is %s; n_ctx_orig is the claimed %lld\n",
                    original ? "out of range" : "not stated", (long long)claimed);
@@ -172,38 +175,44 @@ static bool read_either(const json_t *root, const char *key, const char *alias, 
     return true;
 }
 
-bool config_rope_width_from_json(const json_t *root, const Arch *arch, ModelConfig *config,
-                                 Buf *notes, Err *err)
+/* The share of a head that turns, as the top level and the dictionary (NULL: none) state it. */
+static bool read_share(const json_t *root, const json_t *dictionary, const char *where,
+                       const Arch *arch, double *share, Buf *notes, Err *err)
 {
-    double share = 1;
     double inner = 1;
     bool has_top;
-    json_t *dictionary;
-    const char *where;
-    if (!read_either(root, "partial_rotary_factor", "rotary_pct", &share, &has_top, err) ||
-        !find_dictionary(root, &dictionary, &where, err))
+    *share = 1;
+    if (!read_either(root, "partial_rotary_factor", "rotary_pct", share, &has_top, err))
         return false;
-    bool has_inner = dictionary && json_find(dictionary, "partial_rotary_factor");
-    if (has_inner && !json_get_double(dictionary, "partial_rotary_factor", &inner, err))
+    if (!json_get_double(dictionary, "partial_rotary_factor", &inner, err))
         return err_prefix(err, "%s", where);
-    if (has_top && has_inner && share != inner)
+    bool has_inner = json_find(dictionary, "partial_rotary_factor") != NULL;
+    if (has_top && has_inner && *share != inner)
         return err_set(
             err, ERR_INPUT,
-            "partial_rotary_factor is %.17g but %s.partial_rotary_factor is %.17g; keep one", share,
-            where, inner);
-    if (!has_top && has_inner) share = inner;
+            "partial_rotary_factor is %.17g but %s.partial_rotary_factor is %.17g; keep one",
+            *share, where, inner);
+    if (!has_top && has_inner) *share = inner;
     if (!has_top && !has_inner && arch->reads_partial_rotary) {
-        share = arch->default_rotary;
-        if (share != 1) buf_printf(notes, "rotary_pct is missing: taken as %g\n", share);
+        *share = arch->default_rotary;
+        if (*share != 1) buf_printf(notes, "rotary_pct is missing: taken as %g\n", *share);
     }
-    if (share != 1 && !arch->reads_partial_rotary)
+    return (*share > 0 && *share <= 1) ||
+           err_set(err, ERR_INPUT, "partial_rotary_factor is %g; above 0 to 1 is allowed", *share);
+}
+
+/* Sets the rotated width: part of a head, or all of it where the method itself takes the share. */
+static bool set_width(double share, const Arch *arch, ModelConfig *config, Err *err)
+{
+    bool is_in_method = (config->rope.method->params & ROPE_READS(ROPE_FRACTION)) != 0;
+    if (is_in_method)
+        config->rope.param[ROPE_FRACTION] = (RopeValue){ROPE_NUMBER, share};
+    else if (share != 1 && !arch->reads_partial_rotary)
         return err_set(err, ERR_UNSUPPORTED,
                        "partial_rotary_factor is %g: models of type %s rotate whole heads", share,
                        arch->name);
-    if (!(share > 0 && share <= 1))
-        return err_set(err, ERR_INPUT, "partial_rotary_factor is %g; above 0 to 1 is allowed",
-                       share);
-    config->n_rot = (int)(config->head_dim * share);
+    config->n_rot = is_in_method ? config->head_dim : (int)(config->head_dim * share);
+    config->rope.n_rot = config->n_rot;
     return true;
 }
 
@@ -256,12 +265,15 @@ static bool read_factors(const json_t *dictionary, const char *key, RopeFactors 
     return true;
 }
 
-/* LongRoPE's factor follows from the lengths where it is not stated; the other types state theirs. */
+/* LongRoPE's factor follows from the lengths where it is not stated, and proportional stretches nothing then; the other types state
+ * theirs. */
 static bool find_factor(const ModelConfig *config, const json_t *dictionary, int64_t original,
                         double *factor, Err *err)
 {
     if (!json_get_double(dictionary, "factor", factor, err)) return false;
     if (rope_method_is_plain(config->rope.method) || json_find(dictionary, "factor")) return true;
+    *factor = 1;
+    if (str_equal(config->rope.method->name, "proportional")) return true;
     if (!config->rope.method->lists || original < 1 || original > config->n_ctx_train)
         return err_set(err, ERR_INPUT, "type \"%s\" needs a factor", config->rope.method->name);
     *factor = (double)config->n_ctx_train / (double)original;
@@ -327,23 +339,28 @@ static void write_found(const json_t *root, ModelConfig *config)
     buf_free(&text);
 }
 
-bool config_rope_from_json(const json_t *root, ModelConfig *config, Buf *notes, Err *err)
+bool config_rope_from_json(const json_t *root, const Arch *arch, ModelConfig *config, Buf *notes,
+                           Err *err)
 {
     json_t *dictionary;
     const char *where;
+    double share;
     write_found(root, config);
-    config->rope = (RopeSpec){.method = rope_method_find("none"),
-                              .n_rot = config->n_rot,
-                              .n_ctx_orig = config->n_ctx_train};
-    if (!find_dictionary(root, &dictionary, &where, err)) return false;
-    if (!read_theta(root, dictionary, where, config, notes, err)) return false;
-    return !dictionary || read_scaling(root, dictionary, where, config, notes, err);
+    config->rope =
+        (RopeSpec){.method = rope_method_find("none"), .n_ctx_orig = config->n_ctx_train};
+    return find_dictionary(root, &dictionary, &where, err) &&
+           read_theta(root, dictionary, where, config, notes, err) &&
+           read_share(root, dictionary, where, arch, &share, notes, err) &&
+           (!dictionary || read_scaling(root, dictionary, where, config, notes, err)) &&
+           set_width(share, arch, config, err);
 }
 
-/* "default" for methods that are another base, the type of the method otherwise; NULL: there is none. */
+/* "default" for methods that are another base or width, the type of the method otherwise; NULL: there is none. */
 static const char *type_of(const RopeMethod *method)
 {
-    if (str_equal(method->name, "ntk") || str_equal(method->name, "abf")) return "default";
+    static const char *const plain[] = {"ntk", "abf", "partial"};
+    for (size_t i = 0; i < COUNT_OF(plain); i++)
+        if (str_equal(plain[i], method->name)) return "default";
     const char *name = str_equal(method->name, "pi") ? "linear" : method->name;
     for (size_t i = 0; i < COUNT_OF(rope_types); i++)
         if (rope_types[i].method && str_equal(rope_types[i].method, name))
@@ -387,6 +404,9 @@ json_t *config_rope_to_json(const RopeSpec *spec, double *theta, Err *err)
             json_object_set_new(
                 dictionary, param_keys[i].key,
                 json_real(rope_spec_value(spec, param_keys[i].param, spec->n_ctx_orig)));
+    if (str_equal(type, "proportional"))
+        json_object_set_new(dictionary, "partial_rotary_factor",
+                            json_real(rope_spec_value(spec, ROPE_FRACTION, spec->n_ctx_orig)));
     if (rope_spec_has(spec, ROPE_TRUNCATE))
         json_object_set_new(dictionary, "truncate",
                             json_boolean(rope_spec_value(spec, ROPE_TRUNCATE, 1) != 0.0));

@@ -8,20 +8,17 @@
 /* Base when a file states none. Source: the RoFormer paper, and the default of every reader of such files. */
 #define CONFIG_DEFAULT_THETA 10000.0
 
-/* Fills config->rope and config->rope_found from rope_theta, rope_scaling and rope_parameters. config->n_ctx_train and n_rot are read.
- * Errors: INPUT (two values that differ, an unknown key or type), UNSUPPORTED (a known type that has no method here). */
-bool config_rope_from_json(const json_t *root, ModelConfig *config, Buf *notes, Err *err) MUST_USE;
+/* Fills config->rope, rope_found and n_rot (the rotated width of a head) from rope_theta, partial_rotary_factor, rope_scaling and
+ * rope_parameters, and from what their like are called in some architectures. config->n_ctx_train and head_dim are read.
+ * Errors: INPUT (two values that differ, an unknown key or type), UNSUPPORTED (a known type that has no method here, part of a head
+ * in an architecture that turns whole ones). */
+bool config_rope_from_json(const json_t *root, const Arch *arch, ModelConfig *config, Buf *notes,
+                           Err *err) MUST_USE;
 
 /* Replaces a dictionary that holds one for each layer type by the one that all layers use; other dictionaries stay. where: its key.
  * Errors: INPUT (a layer type without one), UNSUPPORTED (layers that would differ). */
 bool config_rope_of_layers(const json_t *root, const char *where, json_t **dictionary,
                            Err *err) MUST_USE;
-
-/* Sets config->n_rot, the rotated width of a head, from head_dim and the share of it that partial_rotary_factor or rotary_pct
- * states, at the top or in the scaling dictionary.
- * Errors: INPUT (two values that differ, a share outside (0, 1], an odd width), UNSUPPORTED (this architecture turns whole heads). */
-bool config_rope_width_from_json(const json_t *root, const Arch *arch, ModelConfig *config,
-                                 Buf *notes, Err *err) MUST_USE;
 
 /* The scaling dictionary of a resolved spec, as config_rope_from_json reads it, and the rope_theta beside it. The
  * caller owns the reference. Errors: UNSUPPORTED (config.json has no words for it). */

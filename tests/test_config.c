@@ -464,6 +464,34 @@ static void test_every_scaling_that_configs_hold_becomes_its_method(void **state
     assert_close(rope_scaled_angle(&table, 0), 1.0, 0.0, 0.0);
 }
 
+/* Exponents over the whole head; the first ⌊share d/2⌋ pairs turn, the others stand still. */
+static void test_proportional_rope_becomes_its_method(void **state)
+{
+    (void)state;
+    static const char scaling[] =
+        ",\"rope_parameters\":{\"rope_type\":\"proportional\",\"rope_theta\":500000,"
+        "\"partial_rotary_factor\":0.3,\"factor\":2}";
+    ModelConfig c = read_good(GOOD ",\"rope_parameters\":{\"rope_type\":\"proportional\"}", "");
+    assert_string_equal(c.rope.method->name, "proportional");
+    assert_int_equal(c.n_rot, 16);
+    assert_close(c.rope.param[ROPE_FRACTION].number, 1, 0, 0);
+    assert_close(c.rope.param[ROPE_FACTOR].number, 1, 0, 0);
+    char *text = str_format("%s%s", GOOD, scaling);
+    c = read_good(text, "the length before scaling is not stated");
+    free(text);
+    RopeTable table;
+    Err err;
+    assert_ok(rope_spec_resolve(&c.rope, 4096, &err), &err);
+    assert_ok(rope_table_make(&c.rope, 4096, &table, &err), &err);
+    assert_int_equal(table.n_pairs, 8);
+    for (int i = 0; i < 8; i++)
+        assert_close(rope_scaled_angle(&table, i), i < 2 ? pow(500000, -2.0 * i / 16) / 2 : 0.0,
+                     1e-12, 0);
+    assert_refused(
+        GOOD ",\"rope_parameters\":{\"rope_type\":\"proportional\",\"partial_rotary_factor\":1.5}",
+        ERR_INPUT, "partial_rotary_factor is 1.5");
+}
+
 static void test_dictionaries_of_layer_types_import_where_all_layers_use_one(void **state)
 {
     (void)state;
@@ -472,39 +500,38 @@ static void test_dictionaries_of_layer_types_import_where_all_layers_use_one(voi
 #define PLAIN "{\"rope_type\":\"default\",\"rope_theta\":10000}"
     static const char v5[] =
         WIDTHS "," RMS ",\"num_key_value_heads\":2,\"max_position_embeddings\":4096,";
-    static const struct {
-        const char *more;
-        const char *part; /* of the error; NULL: it is the yarn dictionary */
-        ErrCode code;
-    } rows[] = {
-        {"\"rope_parameters\":{\"full_attention\":" YARN4 "}",                                          NULL,                                                          ERR_NONE       },
-        {"\"rope_parameters\":{\"full_attention\":" YARN4 ",\"sliding_attention\":null}",               NULL,
-         ERR_NONE                                                                                                                                                                     },
-        {"\"rope_parameters\":{\"full_attention\":" YARN4 ",\"sliding_attention\":" YARN4 "}",          NULL,
-         ERR_NONE                                                                                                                                                                     },
-        {"\"layer_types\":[\"full_attention\",\"full_attention\"],"
-         "\"rope_parameters\":{\"full_attention\":" YARN4 ",\"sliding_attention\":" PLAIN "}",
-         NULL,                                                                                                                                                         ERR_NONE       },
-        {"\"rope_parameters\":{\"full_attention\":" YARN4 ",\"sliding_attention\":" PLAIN "}",
-         "layers of type full_attention, sliding_attention: they differ",                                                                                              ERR_UNSUPPORTED},
-        {"\"layer_types\":[\"full_attention\"],\"rope_parameters\":{\"sliding_attention\":" PLAIN
-         "}",                                                                                  "layers of type sliding_attention: layer_types names one that has none", ERR_INPUT      },
-        {"\"rope_parameters\":{\"full_attention\":" PLAIN ",\"rope_theta\":10000}",
-         "key \"rope_theta\" beside them",                                                                                                                             ERR_INPUT      },
-        {"\"rope_parameters\":{\"full_attention\":{\"inner\":{}}}",                                     "\"inner\"",                                                   ERR_INPUT      },
+    static const char *const good[] = {
+        "\"rope_parameters\":{\"full_attention\":" YARN4 "}",
+        "\"rope_parameters\":{\"full_attention\":" YARN4 ",\"sliding_attention\":null}",
+        "\"rope_parameters\":{\"full_attention\":" YARN4 ",\"sliding_attention\":" YARN4 "}",
+        "\"layer_types\":[\"full_attention\",\"full_attention\"],"
+        "\"rope_parameters\":{\"full_attention\":" YARN4 ",\"sliding_attention\":" PLAIN "}",
     };
-    for (size_t i = 0; i < COUNT_OF(rows); i++) {
-        char *text = str_format("%s%s", v5, rows[i].more);
-        if (rows[i].part) {
-            assert_refused(text, rows[i].code, rows[i].part);
-        } else {
-            ModelConfig c = read_good(text, "");
-            assert_string_equal(c.rope.method->name, "yarn");
-            assert_close(c.rope.theta, 1e6, 0, 0);
-            assert_int_equal(c.rope.n_ctx_orig, 1024);
-        }
+    static const char *const bad[][2] = {
+        {"\"layer_types\":[\"full_attention\"],\"rope_parameters\":{\"sliding_attention\":" PLAIN
+         "}",                                                              "layers of type sliding_attention: layer_types names one that has none"},
+        {"\"rope_parameters\":{\"full_attention\":" PLAIN ",\"rope_theta\":10000}",
+         "key \"rope_theta\" beside them"                                                                                                                  },
+        {"\"rope_parameters\":{\"full_attention\":{\"inner\":{}}}",                 "\"inner\""                                                            },
+    };
+    for (size_t i = 0; i < COUNT_OF(good); i++) {
+        char *text = str_format("%s%s", v5, good[i]);
+        ModelConfig c = read_good(text, "");
+        assert_string_equal(c.rope.method->name, "yarn");
+        assert_close(c.rope.theta, 1e6, 0, 0);
+        assert_int_equal(c.rope.n_ctx_orig, 1024);
         free(text);
     }
+    for (size_t i = 0; i < COUNT_OF(bad); i++) {
+        char *text = str_format("%s%s", v5, bad[i][0]);
+        assert_refused(text, ERR_INPUT, bad[i][1]);
+        free(text);
+    }
+    char *differ = str_format(
+        "%s\"rope_parameters\":{\"full_attention\":" YARN4 ",\"sliding_attention\":" PLAIN "}", v5);
+    assert_refused(differ, ERR_UNSUPPORTED,
+                   "layers of type full_attention, sliding_attention: they differ");
+    free(differ);
     assert_refused(GOOD ",\"rope_parameters\":{\"full_attention\":" PLAIN "}", ERR_INPUT,
                    "rope_theta is 500000 but rope_parameters.rope_theta is 10000");
 #undef YARN4
@@ -589,6 +616,7 @@ int main(void)
         cmocka_unit_test(test_lengths_that_contradict_are_noted),
         cmocka_unit_test(test_bad_scaling_is_refused),
         cmocka_unit_test(test_every_scaling_that_configs_hold_becomes_its_method),
+        cmocka_unit_test(test_proportional_rope_becomes_its_method),
         cmocka_unit_test(test_dictionaries_of_layer_types_import_where_all_layers_use_one),
         cmocka_unit_test(test_ids_may_be_lists),
         cmocka_unit_test(test_deep_and_long_configs_are_refused),
