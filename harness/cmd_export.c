@@ -8,11 +8,12 @@
 #include "models/rope_export.h"
 
 /* Prints one format, or why it cannot hold the setting. */
-static void print_format(const RopeExport *format, const RopeSpec *spec, int64_t n_ctx)
+static void print_format(const RopeExport *format, const RopeSpec *spec,
+                         const RopeExportTarget *target)
 {
     Buf text = {0};
     Err why;
-    bool ok = format->write(spec, n_ctx, &text, &why);
+    bool ok = format->write(spec, target, &text, &why);
     printf("\n# %s: %s\n%s\n", format->name, format->help, ok ? buf_text(&text) : why.text);
     buf_free(&text);
 }
@@ -29,29 +30,30 @@ static const RopeExport *find_format(const char *name, Err *err)
     return NULL;
 }
 
-static int export_setting(const Options *options, const RopeSpec *spec, int64_t n_ctx, Err *err)
+static int export_setting(const Options *options, const RopeSpec *spec,
+                          const RopeExportTarget *target, Err *err)
 {
     if (options->format) {
         const RopeExport *format = find_format(options->format, err);
         if (!format) return EXIT_USAGE;
         Buf text = {0};
-        bool ok = format->write(spec, n_ctx, &text, err);
+        bool ok = format->write(spec, target, &text, err);
         if (ok) printf("%s\n", buf_text(&text));
         buf_free(&text);
         return ok ? EXIT_OK : cli_exit_status(err->code);
     }
     char label[ROPE_TEXT_SIZE];
     rope_spec_text(spec, label);
-    printf("# %s for %lld tokens\n", label, (long long)n_ctx);
+    printf("# %s for %lld tokens\n", label, (long long)target->n_ctx);
     for (const RopeExport *format = rope_exports; format->name; format++)
-        print_format(format, spec, n_ctx);
+        print_format(format, spec, target);
     return EXIT_OK;
 }
 
 int cmd_export(const Command *command, const Options *options, Err *err)
 {
     (void)command;
-    RopeSpec own = {0};
+    ModelConfig config;
     SettingList settings = {0};
     int64_t n_ctx = options->target         ? options->target
                     : options->n_ctx.n == 1 ? options->n_ctx.items[0]
@@ -60,12 +62,16 @@ int cmd_export(const Command *command, const Options *options, Err *err)
         err_set(err, ERR_USAGE, "one context length is needed: --n-ctx N");
         return EXIT_USAGE;
     }
-    if (!load_rope(options, &own, err) ||
-        !settings_make(options, &own, SETTING_METHOD_MODEL, n_ctx, &settings, err))
+    if (!load_config(options, &config, err) ||
+        !settings_make(options, &config.rope, SETTING_METHOD_MODEL, n_ctx, &settings, err))
         return cli_exit_status(err->code);
+    RopeExportTarget target = {.arch = arch_find(config.arch),
+                               .head_dim = config.head_dim,
+                               .own = config.rope,
+                               .n_ctx = n_ctx};
     int status = EXIT_USAGE;
     if (settings.n == 1)
-        status = export_setting(options, &settings.items[0], n_ctx, err);
+        status = export_setting(options, &settings.items[0], &target, err);
     else
         err_set(err, ERR_USAGE, "one setting is exported at a time, %zu are given", settings.n);
     setting_list_free(&settings);

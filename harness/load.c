@@ -24,7 +24,7 @@ bool load_one_path(const Options *options, const char **path, Err *err)
     return true;
 }
 
-bool load_rope(const Options *options, RopeSpec *own, Err *err)
+bool load_config(const Options *options, ModelConfig *config, Err *err)
 {
     if (options->model.n == 0) {
         if (options->dim == 0 || options->theta == 0.0)
@@ -32,22 +32,30 @@ bool load_rope(const Options *options, RopeSpec *own, Err *err)
         if (options->dim % 2 != 0)
             return err_set(err, ERR_USAGE, "--dim %lld: pairs need an even number",
                            (long long)options->dim);
-        *own = (RopeSpec){.method = rope_method_find("none"),
-                          .theta = options->theta,
-                          .n_rot = (int)options->dim,
-                          .n_ctx_orig = options->n_ctx_orig};
+        int width = (int)options->dim;
+        *config = (ModelConfig){.arch = "llama", .head_dim = width, .n_rot = width};
+        config->rope = (RopeSpec){.method = rope_method_find("none"),
+                                  .theta = options->theta,
+                                  .n_rot = width,
+                                  .n_ctx_orig = options->n_ctx_orig};
         return true;
     }
     const char *path;
-    ModelConfig config;
     if (options->dim)
         return err_set(err, ERR_USAGE, "--dim is for use without --model, whose width is known");
     if (!load_one_path(options, &path, err)) return false;
     WeightFile *file = weights_open(path, err);
-    bool ok = file && weights_read_config(file, &config, err);
-    if (ok) *own = config.rope;
+    bool ok = file && weights_read_config(file, config, err);
     weights_close(file);
     return ok;
+}
+
+bool load_rope(const Options *options, RopeSpec *own, Err *err)
+{
+    ModelConfig config;
+    if (!load_config(options, &config, err)) return false;
+    *own = config.rope;
+    return true;
 }
 
 Model *load_model(const Options *options, const char *path, Err *err)

@@ -8,6 +8,10 @@
 /* The single model path of --model. Errors: USAGE (none, or several). */
 bool load_one_path(const Options *options, const char **path, Err *err) MUST_USE;
 
+/* What a model is by its file, whose weights are not loaded; without --model the Llama of --base and --dim alone, of which arch,
+ * head_dim, n_rot and rope are set. Errors: as load_rope. */
+bool load_config(const Options *options, ModelConfig *config, Err *err) MUST_USE;
+
 /* The rotation to start from: that of --model, whose weights are not loaded, or one of --base and --dim alone
  * (n_ctx_orig is then 0 unless --n-ctx-orig gives it). Errors: USAGE, INPUT, UNSUPPORTED. */
 bool load_rope(const Options *options, RopeSpec *own, Err *err) MUST_USE;

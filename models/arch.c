@@ -144,6 +144,8 @@ const Arch archs[] = {
      .attention_bias = KEY_DEFAULT_TRUE,
      .parallel_residual = KEY_DEFAULT_TRUE,
      .reads_partial_rotary = true,
+     .v4_theta_key = "rotary_emb_base",
+     .v4_rotary_key = "rotary_pct",
      .default_eps = 1e-5,
      .default_rotary = 0.25,
      .slot_name = {[SLOT_ATTN_NORM] = "gpt_neox.layers.%d.input_layernorm.weight",

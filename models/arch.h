@@ -60,6 +60,9 @@ typedef struct {
     SwitchKey parallel_residual; /* key use_parallel_residual */
     bool reads_window;           /* key sliding_window holds for every layer */
     bool reads_partial_rotary;   /* keys partial_rotary_factor and rotary_pct */
+    /* Keys at the top of config.json before transformers 5; NULL: rope_theta and partial_rotary_factor. */
+    const char *v4_theta_key;
+    const char *v4_rotary_key;
     /* What transformers takes where config.json lacks the key; 0: the general default. */
     double default_eps;
     int default_kv_heads;

@@ -3,13 +3,23 @@
 #ifndef MODELS_ROPE_EXPORT_H
 #define MODELS_ROPE_EXPORT_H
 
-#include "models/rope.h"
+#include "models/arch.h"
+
+/* Where a setting goes. */
+typedef struct {
+    const Arch *arch;
+    int head_dim; /* at least the spec's n_rot */
+    RopeSpec
+        own; /* the scaling in the model's file, which stays there; without a model method "none", n_ctx_orig 0
+                      when nobody stated it */
+    int64_t n_ctx; /* the context length to set */
+} RopeExportTarget;
 
 typedef struct {
     const char *name; /* "hf-v5" */
     const char *help;
-    /* Appends the text for a resolved spec, with the context length set to n_ctx. Errors: UNSUPPORTED. */
-    bool (*write)(const RopeSpec *spec, int64_t n_ctx, Buf *out, Err *err);
+    /* Appends the text for a resolved spec. Errors: UNSUPPORTED. */
+    bool (*write)(const RopeSpec *spec, const RopeExportTarget *target, Buf *out, Err *err);
 } RopeExport;
 
 /* All formats. Ends with a row whose name is NULL. */

@@ -7,6 +7,7 @@
 
 #include "base/file.h"
 #include "base/str.h"
+#include "models/rope_export.h"
 #include "models/session.h"
 #include "tests/engine_setup.h"
 #include "tests/gguf_builder.h"
@@ -32,6 +33,7 @@ typedef struct {
 /* What a test file has on top of the keys of a small Llama. */
 typedef struct {
     uint32_t n_ctx_train; /* 0: N_CTX_TRAIN */
+    double theta;         /* 0: base */
     Key keys[8];
     Divisors tensors[3];
 } Extra;
@@ -50,7 +52,7 @@ static void put_extra_key(Buf *b, const Key *key)
 
 enum { N_GOOD_KEYS = 8 };
 
-static void put_good_keys(Buf *b, uint32_t n_ctx_train)
+static void put_good_keys(Buf *b, uint32_t n_ctx_train, double theta)
 {
     const struct {
         const char *key;
@@ -66,7 +68,7 @@ static void put_good_keys(Buf *b, uint32_t n_ctx_train)
     for (size_t i = 0; i < COUNT_OF(widths); i++)
         put_u32_value(b, widths[i].key, widths[i].value);
     put_text_value(b, "general.architecture", "llama");
-    put_f32_value(b, "llama.rope.freq_base", (float)base);
+    put_f32_value(b, "llama.rope.freq_base", (float)(theta != 0.0 ? theta : base));
 }
 
 static size_t count_keys(const Extra *extra)
@@ -92,7 +94,7 @@ static WeightFile *open_with(const Extra *extra)
     Err err;
     size_t n_tensors = count_tensors(extra);
     put_header(&b, 3, n_tensors, count_keys(extra) + N_GOOD_KEYS);
-    put_good_keys(&b, extra->n_ctx_train);
+    put_good_keys(&b, extra->n_ctx_train, extra->theta);
     for (size_t i = 0; i < count_keys(extra); i++)
         put_extra_key(&b, &extra->keys[i]);
     for (size_t i = 0; i < n_tensors; i++) {
@@ -489,6 +491,82 @@ static void test_keys_that_make_no_rotation_are_refused(void **state)
         assert_refused(&rows[i].extra, ERR_INPUT, rows[i].part);
 }
 
+/* Puts one line of an export, "llama.KEY = VALUE", into a file to be. */
+static void take_line(char *line, Extra *extra)
+{
+    static char types[8][16];
+    static int n_types;
+    char *gap = strstr(line, " = ");
+    assert_non_null(gap);
+    assert_true(str_starts_with(line, "llama."));
+    *gap = '\0';
+    const char *name = line + strlen("llama.");
+    double value = strtod(gap + 3, NULL);
+    if (str_equal(name, "context_length")) {
+        extra->n_ctx_train = (uint32_t)value;
+        return;
+    }
+    if (str_equal(name, "rope.freq_base")) {
+        extra->theta = value;
+        return;
+    }
+    Key key = {name, value, NULL};
+    if (str_equal(name, "rope.scaling.type")) {
+        n_types = (n_types + 1) % 8;
+        snprintf(types[n_types], sizeof types[0], "%s", gap + 3);
+        key.text = types[n_types];
+    }
+    extra->keys[count_keys(extra)] = key;
+}
+
+/* Through a GGUF file and back: the same angles, but for the floats that the file holds. */
+static void test_exported_keys_read_back_with_floats_only_rounded(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *setting;
+        const char *said; /* about rounding; NULL: nothing is rounded */
+    } rows[] = {
+        {"none",                                      NULL                                        },
+        {"ntk:lambda=4",                              NULL                                        },
+        {"ntk:lambda=4.387299918778504",              "(rounded to float from 219364.99593892519)"},
+        {"linear:factor=4",                           NULL                                        },
+        {"linear:factor=3.3",                         "(rounded to float from 3.2999999999999998)"},
+        {"yarn:factor=4",                             NULL                                        },
+        {"yarn:factor=4,attention_factor=1",          "(rounded to float from 0.87824885628694"   },
+        {"yarn:factor=4,mscale=1,mscale_all_dim=0.5", "rounded"                                   },
+    };
+    const RopeExport *format = rope_exports;
+    while (!str_equal(format->name, "gguf"))
+        format++;
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        RopeSpec spec = {.theta = base, .n_rot = N_ROT, .n_ctx_orig = 1024};
+        RopeExportTarget target = {.arch = arch_find("llama"), .head_dim = N_ROT, .n_ctx = 4096};
+        RopeTable want;
+        Extra extra = {.n_ctx_train = 0};
+        Buf text = {0};
+        Err err;
+        char *state_of_lines = NULL;
+        target.own = (RopeSpec){.method = rope_method_find("none"), .n_ctx_orig = 1024};
+        assert_ok(rope_spec_parse(rows[i].setting, &spec, &err), &err);
+        assert_ok(rope_spec_resolve(&spec, 4096, &err), &err);
+        assert_ok(rope_table_make(&spec, 4096, &want, &err), &err);
+        assert_ok(format->write(&spec, &target, &text, &err), &err);
+        const char *said = rows[i].said ? rows[i].said : "rounded";
+        assert_int_equal(strstr(buf_text(&text), said) != NULL, rows[i].said != NULL);
+        for (char *line = strtok_r(text.data, "\n", &state_of_lines); line;
+             line = strtok_r(NULL, "\n", &state_of_lines))
+            take_line(line, &extra);
+        ModelConfig config = read_good(&extra, "");
+        RopeTable got = table_of(&config, 4096);
+        double bound = rows[i].said ? 1e-6 : 0.0;
+        for (int pair = 0; pair < N_PAIRS; pair++)
+            assert_close(rope_scaled_angle(&got, pair), rope_scaled_angle(&want, pair), bound, 0.0);
+        assert_close(got.amplitude, want.amplitude, bound, 0.0);
+        buf_free(&text);
+    }
+}
+
 /* A published file with keys and tensors put into it. */
 static void put_into(const char *published, const Extra *extra, Buf *out)
 {
@@ -635,6 +713,7 @@ int main(void)
         cmocka_unit_test(test_llama3s_divisors_are_recognised),
         cmocka_unit_test(test_divisors_that_cannot_be_used_are_refused_by_name),
         cmocka_unit_test(test_keys_that_make_no_rotation_are_refused),
+        cmocka_unit_test(test_exported_keys_read_back_with_floats_only_rounded),
         cmocka_unit_test(test_a_scaled_model_gives_the_same_logits_from_both_formats),
     };
     return cmocka_run_group_tests(tests, engine_setup, NULL);
