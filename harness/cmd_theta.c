@@ -83,6 +83,11 @@ static void print_markers(const Angles *angles)
     else
         printf("position %lld\n", (long long)markers.first_negative);
     printf("  largest angle never trained  %.4g rad\n", markers.unseen_angle);
+    printf("  every angle trained up to    ");
+    if (markers.seen_reach < 0)
+        printf("any length up to %d\n", ROPE_MARKERS_REACH);
+    else
+        printf("n_ctx %lld\n", (long long)markers.seen_reach);
     printf("  resolution of neighbours     %.4g of plain\n", markers.resolution);
 }
 
@@ -143,9 +148,10 @@ static json_t *markers_json(const Angles *angles)
     Err unused;
     if (!angles->n_ctx_orig || !rope_markers_of(&angles->spec, angles->n_ctx, &markers, &unused))
         return json_null();
-    return json_pack("{s:i, s:I, s:f, s:f}", "pairs_turning", markers.n_turning,
+    return json_pack("{s:i, s:I, s:f, s:I, s:f}", "pairs_turning", markers.n_turning,
                      "first_negative_sum", (json_int_t)markers.first_negative, "unseen_angle",
-                     markers.unseen_angle, "resolution", markers.resolution);
+                     markers.unseen_angle, "seen_reach", (json_int_t)markers.seen_reach,
+                     "resolution", markers.resolution);
 }
 
 static json_t *angles_json(const Angles *angles)

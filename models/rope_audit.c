@@ -15,14 +15,9 @@ typedef struct {
     int64_t j;
 } Pair;
 
-/* How far pair i of a query at p is turned against that of a key at j, rad. */
 static double turned(const RopeTable *table, Pair at, int i)
 {
-    int variant = rope_variant_of(table, at.p, at.j);
-    int key_variant = variant < table->n_key_variants ? variant : table->n_key_variants - 1;
-    bool keys_turn_apart = table->rule != ROPE_RULE_ONE;
-    const RopeVariant *key = keys_turn_apart ? &table->key[key_variant] : &table->query[0];
-    return rope_angle(table, &table->query[variant], at.p, i) - rope_angle(table, key, at.j, i);
+    return rope_relative_angle(table, at.p, at.j, i);
 }
 
 static void draw_pairs(int64_t n_ctx, uint64_t seed, Pair pairs[N_SAMPLES])

@@ -1,11 +1,14 @@
 /* Numbers that one can tell of a setting without a model. They are heuristics, and named so wherever they are shown: the
- * sweep measures, these only predict. */
+ * sweep measures, these only predict.
+ *
+ * All of them look at the angle between a query at position r and a key at 0, so that they hold for methods that divide positions
+ * and for those whose turn depends on the distance as well. */
 #ifndef MODELS_ROPE_MARKERS_H
 #define MODELS_ROPE_MARKERS_H
 
 #include "models/rope.h"
 
-/* Farthest position that is searched for a negative sum of cosines. */
+/* Farthest position that is searched for a negative sum of cosines and for unseen angles. */
 enum { ROPE_MARKERS_REACH = 1 << 20 };
 
 typedef struct {
@@ -18,6 +21,8 @@ typedef struct {
     /* Most radians that a pair reaches under θ' within n_ctx and did not reach under θ within n_ctx_orig; 0: none. A pair that
      * turned fully has seen every angle. */
     double unseen_angle;
+    /* Longest context without an unseen angle, for the table of n_ctx; -1 when ROPE_MARKERS_REACH has none yet. */
+    int64_t seen_reach;
     /* Distance of two neighbouring positions, sqrt(Σ |e^(iθ') - 1|²), as a share of what it is under θ. */
     double resolution;
 } RopeMarkers;
