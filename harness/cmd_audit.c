@@ -89,13 +89,16 @@ static void print_text(const char *label, const AuditedTable *audited, const Res
     int64_t n_ctx = audited->n_ctx;
     printf("%s at n_ctx %lld: %s", label, (long long)n_ctx, rope_verdict_text(audit->verdict));
     if (audit->verdict == ROPE_VERDICT_AMPLITUDE) printf(" %.9g", audit->amplitude);
-    printf("\n  residual of the best theta'  %.3g rad (rounding explains %.1g)", audit->residual,
-           rope_audit_tolerance(n_ctx));
+    const RopeFloatAudit *in_float = &audit->in_float;
+    printf("\n%38s%10s\n  residual of the best theta' %8.2g%10.2g rad", "double", "float",
+           audit->residual, in_float->residual);
+    printf(" (rounding explains %.1g in double)", rope_audit_tolerance(n_ctx));
     if (audit->verdict == ROPE_VERDICT_NOT && audit->residual > 0.0)
         printf(", worst for pair %d, query %lld, key %lld", audit->worst_pair,
                (long long)audit->worst_query, (long long)audit->worst_key);
-    printf("\n  shift invariance of q.k      %.3g\n  norm preservation            %.3g\n",
-           audit->shift_error, audit->norm_error);
+    printf("\n  shift invariance of q.k     %8.2g%10.2g\n", audit->shift_error,
+           in_float->shift_error);
+    printf("  norm preservation           %8.2g%10.2g\n", audit->norm_error, in_float->norm_error);
     if (!isnan(residue->largest))
         printf("  residue at the model         %.3g nats at most, %.3g on average\n",
                residue->largest, residue->mean);
@@ -114,10 +117,12 @@ static json_t *audit_json(const char *label, const AuditedTable *audited, const 
     for (int i = 0; i < audit->n_pairs; i++)
         json_array_append_new(theta, json_real(audit->theta_fit[i]));
     json_t *root =
-        json_pack("{s:s, s:I, s:s, s:f, s:f, s:f, s:f, s:o}", "setting", label, "n_ctx",
-                  (json_int_t)n_ctx, "verdict", rope_verdict_text(audit->verdict), "amplitude",
-                  audit->amplitude, "residual", audit->residual, "shift_error", audit->shift_error,
-                  "norm_error", audit->norm_error, "theta_fit", theta);
+        json_pack("{s:s, s:I, s:s, s:f, s:f, s:f, s:f, s:{s:f, s:f, s:f}, s:o}", "setting", label,
+                  "n_ctx", (json_int_t)n_ctx, "verdict", rope_verdict_text(audit->verdict),
+                  "amplitude", audit->amplitude, "residual", audit->residual, "shift_error",
+                  audit->shift_error, "norm_error", audit->norm_error, "float", "residual",
+                  audit->in_float.residual, "shift_error", audit->in_float.shift_error,
+                  "norm_error", audit->in_float.norm_error, "theta_fit", theta);
     bool has_model = !isnan(residue->largest);
     json_object_set_new(root, "largest_residue_nats",
                         has_model ? json_real(residue->largest) : json_null());

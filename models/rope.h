@@ -246,6 +246,9 @@ double rope_scaled_angle(const RopeTable *table, int pair);
  * n_key_variants - 1)]. */
 int rope_variant_of(const RopeTable *table, int64_t p, int64_t j);
 
+/* How the key of a variant is turned. Lends. */
+const RopeVariant *rope_key_variant(const RopeTable *table, int variant);
+
 /* How far a pair of a query at p is turned against that of a key at j <= p, rad, not reduced: what
  * attention sees of their positions. */
 double rope_relative_angle(const RopeTable *table, int64_t p, int64_t j, int pair);

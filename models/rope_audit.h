@@ -14,6 +14,15 @@ typedef enum {
     ROPE_VERDICT_NOT,        /* to no θ' */
 } RopeVerdict;
 
+/* The same figures for what the engine computes: angles in double, cos and sin stored as float, vectors turned and multiplied in
+ * float. A vector's errors are measured on random vectors, so they lie below those of the worst one. */
+typedef struct {
+    double norm_error; /* largest | |Ro'(x)| / (μ |x|) - 1 | */
+    double
+        shift_error; /* largest change of q·k / (μ² |q| |k|) when both positions move by the same shift */
+    double residual; /* largest | angle between the stored turns - distance θ'_i |, rad */
+} RopeFloatAudit;
+
 typedef struct {
     RopeVerdict verdict;
     double
@@ -28,9 +37,11 @@ typedef struct {
     int worst_pair; /* where residual is reached */
     int64_t worst_query;
     int64_t worst_key;
+    RopeFloatAudit in_float;
 } RopeAudit;
 
-/* Audits a table over positions below n_ctx, on positions and vectors drawn from seed. In double; n_ctx >= 2. */
+/* Audits a table over positions below n_ctx, on positions and vectors drawn from seed; n_ctx >= 2. The verdict rests on the
+ * figures in double. */
 void rope_audit(const RopeTable *table, int64_t n_ctx, uint64_t seed, RopeAudit *out);
 
 /* Largest residual, shift and norm error that rounding of double angles explains at n_ctx. */

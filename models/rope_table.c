@@ -104,13 +104,17 @@ int rope_variant_of(const RopeTable *table, int64_t p, int64_t j)
     return 0;
 }
 
+const RopeVariant *rope_key_variant(const RopeTable *table, int variant)
+{
+    if (table->rule == ROPE_RULE_ONE) return &table->query[0];
+    return &table->key[variant < table->n_key_variants ? variant : table->n_key_variants - 1];
+}
+
 double rope_relative_angle(const RopeTable *table, int64_t p, int64_t j, int pair)
 {
     int variant = rope_variant_of(table, p, j);
-    int key_variant = variant < table->n_key_variants ? variant : table->n_key_variants - 1;
-    bool keys_turn_apart = table->rule != ROPE_RULE_ONE;
-    const RopeVariant *key = keys_turn_apart ? &table->key[key_variant] : &table->query[0];
-    return rope_angle(table, &table->query[variant], p, pair) - rope_angle(table, key, j, pair);
+    return rope_angle(table, &table->query[variant], p, pair) -
+           rope_angle(table, rope_key_variant(table, variant), j, pair);
 }
 
 float rope_query_scale(const RopeTable *table, int64_t p)
