@@ -96,8 +96,14 @@ void config_rope_lengths(ModelConfig *config, double factor, int64_t original, B
             factor, (long long)original, (long long)claimed, (long long)original);
 }
 
-/* The one scaling dictionary of a config, or NULL. */
-static bool find_dictionary(const json_t *root, json_t **found, const char **where, Err *err)
+/* The places that hold values. */
+typedef struct {
+    const json_t *root;
+    json_t *dictionary; /* the one scaling dictionary, or NULL */
+    const char *where;  /* its key */
+} Source;
+
+static bool find_dictionary(const json_t *root, Source *source, Err *err)
 {
     json_t *v4 = json_object_get(root, "rope_scaling");
     json_t *v5 = json_object_get(root, "rope_parameters");
@@ -106,11 +112,11 @@ static bool find_dictionary(const json_t *root, json_t **found, const char **whe
     if (v4 && v5 && !json_equal(v4, v5))
         return err_set(err, ERR_INPUT,
                        "rope_scaling and rope_parameters are both there and differ; keep one");
-    *found = v5 ? v5 : v4;
-    *where = v5 ? "rope_parameters" : "rope_scaling";
-    if (*found && !json_is_object(*found))
-        return err_set(err, ERR_INPUT, "key \"%s\" must be null or an object", *where);
-    return !*found || config_rope_of_layers(root, *where, found, err);
+    *source = (Source){root, v5 ? v5 : v4, v5 ? "rope_parameters" : "rope_scaling"};
+    if (!source->dictionary) return true;
+    if (!json_is_object(source->dictionary))
+        return err_set(err, ERR_INPUT, "key \"%s\" must be null or an object", source->where);
+    return config_rope_of_layers(root, source->where, &source->dictionary, err);
 }
 
 static bool read_type(const json_t *dictionary, const char *where, const char **type, Err *err)
@@ -175,23 +181,23 @@ static bool read_either(const json_t *root, const char *key, const char *alias, 
     return true;
 }
 
-/* The share of a head that turns, as the top level and the dictionary (NULL: none) state it. */
-static bool read_share(const json_t *root, const json_t *dictionary, const char *where,
-                       const Arch *arch, double *share, Buf *notes, Err *err)
+/* The share of a head that turns, as the top level and the dictionary state it. */
+static bool read_share(const Source *source, const Arch *arch, double *share, Buf *notes, Err *err)
 {
+    const json_t *dictionary = source->dictionary;
     double inner = 1;
     bool has_top;
     *share = 1;
-    if (!read_either(root, "partial_rotary_factor", "rotary_pct", share, &has_top, err))
+    if (!read_either(source->root, "partial_rotary_factor", "rotary_pct", share, &has_top, err))
         return false;
     if (!json_get_double(dictionary, "partial_rotary_factor", &inner, err))
-        return err_prefix(err, "%s", where);
+        return err_prefix(err, "%s", source->where);
     bool has_inner = json_find(dictionary, "partial_rotary_factor") != NULL;
     if (has_top && has_inner && *share != inner)
         return err_set(
             err, ERR_INPUT,
             "partial_rotary_factor is %.17g but %s.partial_rotary_factor is %.17g; keep one",
-            *share, where, inner);
+            *share, source->where, inner);
     if (!has_top && has_inner) *share = inner;
     if (!has_top && !has_inner && arch->reads_partial_rotary) {
         *share = arch->default_rotary;
@@ -216,19 +222,20 @@ static bool set_width(double share, const Arch *arch, ModelConfig *config, Err *
     return true;
 }
 
-static bool read_theta(const json_t *root, const json_t *dictionary, const char *where,
-                       ModelConfig *config, Buf *notes, Err *err)
+static bool read_theta(const Source *source, ModelConfig *config, Buf *notes, Err *err)
 {
+    const json_t *dictionary = source->dictionary;
     double top = 0;
     double inner = 0;
     bool has_top;
-    if (!read_either(root, "rope_theta", "rotary_emb_base", &top, &has_top, err)) return false;
+    if (!read_either(source->root, "rope_theta", "rotary_emb_base", &top, &has_top, err))
+        return false;
     if (!json_get_double(dictionary, "rope_theta", &inner, err))
-        return err_prefix(err, "%s", where);
+        return err_prefix(err, "%s", source->where);
     bool has_inner = json_find(dictionary, "rope_theta") != NULL;
     if (has_top && has_inner && top != inner)
         return err_set(err, ERR_INPUT, "rope_theta is %.17g but %s.rope_theta is %.17g; keep one",
-                       top, where, inner);
+                       top, source->where, inner);
     config->rope.theta = has_inner ? inner : has_top ? top : CONFIG_DEFAULT_THETA;
     if (!has_top && !has_inner)
         buf_printf(notes, "rope_theta is missing: taken as %g\n", CONFIG_DEFAULT_THETA);
@@ -280,20 +287,33 @@ static bool find_factor(const ModelConfig *config, const json_t *dictionary, int
     return true;
 }
 
-static bool read_scaling(const json_t *root, json_t *dictionary, const char *where,
-                         ModelConfig *config, Buf *notes, Err *err)
+/* The length before scaling: Phi 3 states it at the top. */
+static bool read_original(const Source *source, int64_t *original, Err *err)
 {
+    static const char key[] = "original_max_position_embeddings";
+    int64_t inner = 0;
+    if (!json_get_i64(source->root, key, 0, ROPE_MAX_POSITION, original, err)) return false;
+    if (!json_get_i64(source->dictionary, key, 0, ROPE_MAX_POSITION, &inner, err))
+        return err_prefix(err, "%s", source->where);
+    bool has_inner = json_find(source->dictionary, key) != NULL;
+    if (has_inner && json_find(source->root, key) && *original != inner)
+        return err_set(err, ERR_INPUT, "%s is %lld but %s.%s is %lld; keep one", key,
+                       (long long)*original, source->where, key, (long long)inner);
+    if (has_inner) *original = inner;
+    return true;
+}
+
+static bool read_scaling(const Source *source, ModelConfig *config, Buf *notes, Err *err)
+{
+    json_t *dictionary = source->dictionary;
+    const char *where = source->where;
     const char *type;
     if (!read_type(dictionary, where, &type, err)) return false;
     if (!find_method(type, &config->rope.method, err)) return err_prefix(err, "%s", where);
     if (!check_keys(dictionary, where, config->rope.method, err)) return false;
     double factor = 0;
     int64_t original = 0;
-    if (!json_get_i64(root, "original_max_position_embeddings", 0, ROPE_MAX_POSITION, &original,
-                      err) ||
-        !json_get_i64(dictionary, "original_max_position_embeddings", 0, ROPE_MAX_POSITION,
-                      &original, err))
-        return err_prefix(err, "%s", where);
+    if (!read_original(source, &original, err)) return false;
     if (!find_factor(config, dictionary, original, &factor, err) ||
         !read_params(dictionary, &config->rope, err) ||
         !read_factors(dictionary, "short_factor", &config->rope.short_factors, err) ||
@@ -342,16 +362,14 @@ static void write_found(const json_t *root, ModelConfig *config)
 bool config_rope_from_json(const json_t *root, const Arch *arch, ModelConfig *config, Buf *notes,
                            Err *err)
 {
-    json_t *dictionary;
-    const char *where;
+    Source source;
     double share;
     write_found(root, config);
     config->rope =
         (RopeSpec){.method = rope_method_find("none"), .n_ctx_orig = config->n_ctx_train};
-    return find_dictionary(root, &dictionary, &where, err) &&
-           read_theta(root, dictionary, where, config, notes, err) &&
-           read_share(root, dictionary, where, arch, &share, notes, err) &&
-           (!dictionary || read_scaling(root, dictionary, where, config, notes, err)) &&
+    return find_dictionary(root, &source, err) && read_theta(&source, config, notes, err) &&
+           read_share(&source, arch, &share, notes, err) &&
+           (!source.dictionary || read_scaling(&source, config, notes, err)) &&
            set_width(share, arch, config, err);
 }
 

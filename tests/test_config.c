@@ -422,6 +422,12 @@ static void test_bad_scaling_is_refused(void **state)
         assert_refused(text, rows[i].code, rows[i].part);
         free(text);
     }
+    assert_refused(
+        GOOD ",\"original_max_position_embeddings\":1024,\"rope_scaling\":{\"type\":\"linear\","
+             "\"factor\":2,\"original_max_position_embeddings\":2048}",
+        ERR_INPUT,
+        "original_max_position_embeddings is 1024 but "
+        "rope_scaling.original_max_position_embeddings is 2048");
     assert_refused(GOOD ",\"rope_scaling\":{\"type\":\"linear\",\"factor\":2},"
                         "\"rope_parameters\":{\"rope_type\":\"linear\",\"factor\":4}",
                    ERR_INPUT, "both there and differ");
