@@ -59,6 +59,9 @@ static void print_heading(const Angles *angles)
     if (rope_spec_depends_on_n_ctx(&angles->spec))
         printf(", at n_ctx %lld", (long long)angles->n_ctx);
     printf("\n");
+    if (angles->spec.method->params & ROPE_READS(ROPE_ATTENTION_FACTOR))
+        printf("cos and sin x %.9g, so logits x %.9g\n", angles->table.amplitude,
+               angles->table.amplitude * angles->table.amplitude);
     if (setting_raises_frequencies(&angles->spec, angles->n_ctx))
         printf("λ below 1 raises the frequencies: the context shrinks\n");
 }
@@ -164,9 +167,10 @@ static json_t *angles_json(const Angles *angles)
                                                "wavelength", real_or_null(pair.wavelength), "turns",
                                                real_or_null(pair.turns)));
     }
-    return json_pack("{s:s, s:s, s:o, s:o, s:f, s:i, s:I, s:I, s:o, s:o}", "setting", angles->label,
-                     "method", angles->spec.method->name, "lambda", real_or_null(angles->lambda),
-                     "factor", real_or_null(angles->factor), "theta", angles->spec.theta, "n_rot",
+    return json_pack("{s:s, s:s, s:o, s:o, s:f, s:f, s:i, s:I, s:I, s:o, s:o}", "setting",
+                     angles->label, "method", angles->spec.method->name, "lambda",
+                     real_or_null(angles->lambda), "factor", real_or_null(angles->factor),
+                     "amplitude", angles->table.amplitude, "theta", angles->spec.theta, "n_rot",
                      angles->spec.n_rot, "n_ctx_orig", (json_int_t)angles->n_ctx_orig, "n_ctx",
                      (json_int_t)angles->n_ctx, "heuristics", markers_json(angles), "pairs", pairs);
 }

@@ -76,7 +76,9 @@ static bool stack(const RopeSpec *own, RopeSpec *spec, Err *err)
 {
     RopeValue *value = &spec->param[ROPE_FACTOR];
     if (rope_method_is_plain(spec->method)) {
+        RopeValue log_n = spec->param[ROPE_LOG_N]; /* all that "none" reads */
         *spec = *own;
+        if (log_n.kind != ROPE_UNSET) spec->param[ROPE_LOG_N] = log_n;
         return true;
     }
     if (!divides_all(own->method) || !divides_all(spec->method) || value->kind != ROPE_NUMBER)

@@ -157,6 +157,7 @@ static void test_factors_stack_and_nothing_else_does(void **state)
     RopeSpec scaled = scaled_512();
     assert_settings("--method none,model,linear:factor=2,pi:factor=3 --on-scaled stack", &scaled,
                     "linear:factor=4 linear:factor=4 linear:factor=8 pi:factor=12");
+    assert_settings("--method none:log_n=1 --on-scaled stack", &scaled, "linear:factor=4,log_n=1");
     assert_refused("--lambda 2 --on-scaled stack", &scaled, ERR_UNSUPPORTED, "ntk on top of");
     assert_refused("--method linear:factor=auto-each --n-ctx 1k --on-scaled stack", &scaled,
                    ERR_UNSUPPORTED, "linear on top of");

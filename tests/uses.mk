@@ -51,3 +51,4 @@ USES_test_rope_export := models base
 USES_test_rope_markers := models base
 USES_test_rope_audit := models base
 USES_test_gguf_rope := models base
+USES_test_scaled_models := models base
