@@ -156,14 +156,14 @@ static void test_a_base_in_rope_parameters_gives_the_logits_of_one_at_the_top(vo
                &err, ERR_INPUT, "rope_theta is 10000 but rope_parameters.rope_theta is 500000");
 }
 
-#define DYNAMIC \
- WIDTHS ",\"rope_theta\":10000,\"rope_scaling\":{\"type\":\"dynamic\",\"factor\":4.0}"
+static const char dynamic[] =
+    WIDTHS ",\"rope_theta\":10000,\"rope_scaling\":{\"type\":\"dynamic\",\"factor\":4.0}";
 
 /* huggingface/transformers#25306: after a long prompt, dynamic NTK changed the answers to short ones. */
 static void test_a_long_text_leaves_dynamic_ntk_as_it_was_for_short_ones(void **state)
 {
     (void)state;
-    Model *model = model_of(DYNAMIC);
+    Model *model = model_of(dynamic);
     Session *used = open_session(model);
     Session *fresh = open_session(model);
     int32_t tokens[N_MAX];
@@ -189,11 +189,11 @@ static void test_dynamic_ntk_of_a_file_is_plain_up_to_the_trained_length(void **
 {
     (void)state;
     static const int64_t lengths[] = {1, 64, 127, 128};
-    RopeTable beyond = table_of(DYNAMIC, 129);
+    RopeTable beyond = table_of(dynamic, 129);
     for (size_t i = 0; i < COUNT_OF(lengths); i++) {
         RopeTable plain = table_of(WIDTHS ",\"rope_theta\":10000", lengths[i]);
-        RopeTable dynamic = table_of(DYNAMIC, lengths[i]);
-        assert_true(rope_table_equal(&plain, &dynamic));
+        RopeTable own = table_of(dynamic, lengths[i]);
+        assert_true(rope_table_equal(&plain, &own));
         assert_false(rope_table_equal(&plain, &beyond));
     }
 }
@@ -224,10 +224,9 @@ static void test_mscale_keys_of_yarn_are_a_ratio(void **state)
     }
 }
 
-#define LONGROPE                                                                       \
- WIDTHS                                                                                \
-     ",\"rope_theta\":10000,\"original_max_position_embeddings\":64,\"rope_scaling\":" \
-     "{\"type\":\"longrope\",\"short_factor\":[1,1.1,1.2,1.3,1.4,1.5],\"long_factor\":[1,2,4,8,16,32]}"
+static const char longrope[] = WIDTHS
+    ",\"rope_theta\":10000,\"original_max_position_embeddings\":64,\"rope_scaling\":"
+    "{\"type\":\"longrope\",\"short_factor\":[1,1.1,1.2,1.3,1.4,1.5],\"long_factor\":[1,2,4,8,16,32]}";
 
 /* unslothai/unsloth#10681: the long list was used at exactly the trained length. huggingface/transformers#25104: a text that grew
  * across it mixed two lists. */
@@ -236,7 +235,7 @@ static void test_longrope_of_a_file_takes_one_list_for_all_of_a_text(void **stat
     (void)state;
     static const double brief[] = {1, 1.1, 1.2, 1.3, 1.4, 1.5};
     static const double far[] = {1, 2, 4, 8, 16, 32};
-    Model *model = model_of(LONGROPE);
+    Model *model = model_of(longrope);
     Session *session = open_session(model);
     int32_t tokens[65];
     random_tokens(tokens, 65);
@@ -262,7 +261,7 @@ static void test_longrope_of_a_file_takes_one_list_for_all_of_a_text(void **stat
 static void test_an_answer_across_the_trained_length_stays_under_one_table(void **state)
 {
     (void)state;
-    static const char *const configs[] = {LONGROPE, DYNAMIC};
+    static const char *const configs[] = {longrope, dynamic};
     enum { N_NEW = 10 };
     for (size_t c = 0; c < COUNT_OF(configs); c++) {
         Model *model = model_of(configs[c]);
