@@ -252,7 +252,7 @@ double rope_lambda_of(double factor, int n_rot)
 
 /* What `auto` means for a parameter at a length: m/m_l, λ(m), or the smallest group that keeps
  * the largest relative position within two thirds of m_l. Never below 1.
- * Source of the group: Jin et al. 2024, arXiv 2401.01325, section 4.4 (a half to two thirds). */
+ * Source of the group: the rule of Self-Extend's authors, Jin et al. 2024, arXiv 2401.01325: a half to two thirds. */
 static double auto_value(const RopeSpec *spec, RopeParam param, int64_t length)
 {
     double m_l = (double)spec->n_ctx_orig;

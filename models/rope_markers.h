@@ -13,10 +13,10 @@ enum { ROPE_MARKERS_REACH = 1 << 20 };
 
 typedef struct {
     /* Pairs that complete a turn within n_ctx_orig under θ: the critical dimension.
-     * Source: Liu et al. 2023, arXiv 2310.05209, section 3. */
+     * Source: Liu et al. 2023, arXiv 2310.05209. */
     int n_turning;
     /* First p with Σ cos(p θ'_i) < 0, -1 when there is none up to ROPE_MARKERS_REACH.
-     * Source: Xu et al. 2024, arXiv 2405.14591, theorem 1. */
+     * Source: Xu et al. 2024, arXiv 2405.14591. */
     int64_t first_negative;
     /* Most radians that a pair reaches under θ' within n_ctx and did not reach under θ within n_ctx_orig; 0: none. A pair that
      * turned fully has seen every angle. */
