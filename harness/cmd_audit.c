@@ -1,7 +1,8 @@
 /* `audit`: is a setting Engineer B's θ' in disguise, and what is left over when it is not?
  *
  * Without a model the verdict rests on the turns alone. With one, the model scores the same tokens under the setting and
- * under the plain rotation by the fitted θ': the residue is what the difference means in nats. */
+ * under the plain rotation by the fitted θ': the residue is what the difference means in nats. With a database the verdicts
+ * stand there beside those that a sweep leaves, and its report shows the residue as well. */
 #include <jansson.h>
 #include <math.h>
 #include <stdio.h>
@@ -14,6 +15,8 @@
 #include "harness/load.h"
 #include "harness/settings.h"
 #include "harness/signals.h"
+#include "harness/sweep_rows.h"
+#include "harness/theory.h"
 #include "models/rope_audit.h"
 
 /* Differences of nll between the setting and its fit, nats; NaN without a model. */
@@ -131,9 +134,28 @@ static json_t *audit_json(const char *label, const AuditedTable *audited, const 
     return root;
 }
 
-/* Audits one setting; appends to json, or prints where json is NULL. */
+/* Where a verdict goes. */
+typedef struct {
+    json_t *json; /* NULL: it is printed */
+    Store *store; /* NULL: it is not stored */
+    const PlanModel *planned;
+} Output;
+
+static bool store_verdict(const Output *output, const RopeSpec *spec, const AuditedTable *audited,
+                          int64_t seed, const Residue *residue, Err *err)
+{
+    PlanSetting setting = plan_setting_of(spec);
+    AuditRow row =
+        theory_audit_row(output->planned, &setting, audited->n_ctx, seed, &audited->audit);
+    row.largest_residue = residue->largest;
+    row.mean_residue = residue->mean;
+    return sweep_put_setting(output->store, output->planned, &setting, &audited->n_ctx, 1, err) &&
+           store_put_audit(output->store, &row, err);
+}
+
+/* Audits one setting; appends to the JSON, or prints where there is none. */
 static bool audit_setting(const Options *options, const Model *model, const RopeSpec *spec,
-                          json_t *json, Err *err)
+                          const Output *output, Err *err)
 {
     AuditedTable audited = {.n_ctx = options->n_ctx.items[0]};
     Residue residue = {(double)NAN, (double)NAN};
@@ -142,11 +164,43 @@ static bool audit_setting(const Options *options, const Model *model, const Rope
     if (!rope_table_make(spec, audited.n_ctx, &audited.table, err)) return false;
     rope_audit(&audited.table, audited.n_ctx, (uint64_t)options->seed, &audited.audit);
     if (model && !measure_residue(options, model, &audited, &residue, err)) return false;
-    if (json)
-        json_array_append_new(json, audit_json(label, &audited, &residue));
+    if (output->json)
+        json_array_append_new(output->json, audit_json(label, &audited, &residue));
     else
         print_text(label, &audited, &residue);
-    return true;
+    return !output->store || store_verdict(output, spec, &audited, options->seed, &residue, err);
+}
+
+static bool audit_settings(const Options *options, const SettingList *settings,
+                           const Output *output, Err *err)
+{
+    Model *model = options->model.n ? load_model(options, options->model.items[0], err) : NULL;
+    bool ok = model || options->model.n == 0;
+    for (size_t i = 0; ok && i < settings->n; i++)
+        ok = audit_setting(options, model, &settings->items[i], output, err);
+    model_free(model);
+    if (ok && output->json) {
+        json_dumpf(output->json, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(17));
+        printf("\n");
+    }
+    return ok;
+}
+
+/* The same with a database: its model row is the one that a sweep would write. */
+static bool audit_into_store(const Options *options, const SettingList *settings, Output *output,
+                             Err *err)
+{
+    if (options->model.n == 0)
+        return err_set(err, ERR_USAGE, "--db keeps verdicts by model: give --model PATH as well");
+    Plan *plan = plan_new(options, err);
+    bool ok = plan && plan_add_model(plan, options->model.items[0], false, err);
+    output->store = ok ? store_open(options->db, err) : NULL;
+    output->planned = ok ? &plan->models[0] : NULL;
+    ok = output->store && sweep_put_model(output->store, output->planned, err) &&
+         audit_settings(options, settings, output, err);
+    store_close(output->store);
+    plan_free(plan);
+    return ok;
 }
 
 int cmd_audit(const Command *command, const Options *options, Err *err)
@@ -162,17 +216,10 @@ int cmd_audit(const Command *command, const Options *options, Err *err)
     if (!load_rope(options, &own, err) ||
         !settings_make(options, &own, "none,pi,linear,ntk,yarn", n_ctx, &settings, err))
         return cli_exit_status(err->code);
-    Model *model = options->model.n ? load_model(options, options->model.items[0], err) : NULL;
-    bool ok = model || options->model.n == 0;
-    json_t *json = options->json ? json_array() : NULL;
-    for (size_t i = 0; ok && i < settings.n; i++)
-        ok = audit_setting(options, model, &settings.items[i], json, err);
-    if (ok && json) {
-        json_dumpf(json, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(17));
-        printf("\n");
-    }
-    json_decref(json);
-    model_free(model);
+    Output output = {.json = options->json ? json_array() : NULL};
+    bool ok = options->db ? audit_into_store(options, &settings, &output, err)
+                          : audit_settings(options, &settings, &output, err);
+    json_decref(output.json);
     setting_list_free(&settings);
     return ok ? EXIT_OK : cli_exit_status(err->code);
 }

@@ -39,11 +39,11 @@ const Command commands[] = {
      .usage = "audit (--model PATH | --base B --dim D) --n-ctx N [options]",
      .about =
          "The best theta' of each pair is fitted from the turns alone; what is left over is the verdict's\n"
-         "figure, in double and in the engine's float. With a model the residue is given in nats as well.\n",
-     .examples =
-         "  ropewalk audit --model models/walker --n-ctx 1k\n"
+         "figure, in double and in the engine's float. With a model the residue is given in nats as well, and\n"
+         "with --db the verdicts are kept for its report.\n", .examples =
          "  ropewalk audit --base 10000 --dim 64 --n-ctx-orig 512 --method rerope,yarn --n-ctx 2k\n"
-         "  ropewalk audit --model models/walker --method pi --n-ctx 512 --json\n"},
+         "  ropewalk audit --model models/walker --method pi --n-ctx 512 --json\n"
+         "  ropewalk audit --model models/walker --method yarn,rerope --n-ctx 1k --db w.db\n"},
     {.name = "export",
      .run = cmd_export,
      .bit = COMMAND_EXPORT,

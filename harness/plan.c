@@ -211,15 +211,15 @@ static void note_same(PlanSetting *setting, const char *label)
     setting->same = longer;
 }
 
-static void add_setting(PlanModel *model, const RopeSpec *spec, const char *label)
+PlanSetting plan_setting_of(const RopeSpec *spec)
 {
-    PlanSetting *setting = &model->settings[model->n_settings++];
-    *setting = (PlanSetting){.spec = *spec};
-    memcpy(setting->label, label, sizeof setting->label);
+    PlanSetting setting = {.spec = *spec};
+    rope_spec_text(spec, setting.label);
     Buf key = {0};
     rope_spec_key(spec, &key);
-    hash_bytes(key.data, key.len, setting->key);
+    hash_bytes(key.data, key.len, setting.key);
     buf_free(&key);
+    return setting;
 }
 
 /* Adds a setting, or its label to the one it is equal to. */
@@ -235,7 +235,7 @@ static bool merge_setting(const Plan *plan, PlanModel *model, const RopeSpec *sp
         if (!str_equal(setting->label, label)) note_same(setting, label);
         return true;
     }
-    add_setting(model, spec, label);
+    model->settings[model->n_settings++] = plan_setting_of(spec);
     return true;
 }
 

@@ -84,6 +84,9 @@ bool plan_add_backend(Plan *plan, const char *name, const ModelConfig *config, B
 /* Makes settings and cells for the models added. Errors: USAGE (too many cells, a probe that needs a corpus), and as settings_make. */
 bool plan_lay_out(Plan *plan, Err *err) MUST_USE;
 
+/* A setting by itself, with its label and key. */
+PlanSetting plan_setting_of(const RopeSpec *spec);
+
 const PlanModel *plan_model(const Plan *plan, const PlanCell *cell);
 const PlanSetting *plan_setting(const Plan *plan, const PlanCell *cell);
 const PlanCheck *plan_check(const Plan *plan, const PlanCell *cell);

@@ -4,8 +4,9 @@
 #include <stdlib.h>
 
 #include "base/mem.h"
+#include "harness/theory.h"
 
-static bool put_model(Store *store, const PlanModel *model, Err *err)
+bool sweep_put_model(Store *store, const PlanModel *model, Err *err)
 {
     const ModelRow row = {
         .hash = model->hash,
@@ -49,7 +50,7 @@ static bool add_pairs(const RopeSpec *spec, int64_t n_ctx, int64_t labelled, Set
     return true;
 }
 
-static SettingRow setting_row(const PlanSetting *setting, int64_t n_ctx)
+static SettingRow setting_row(const PlanModel *model, const PlanSetting *setting, int64_t n_ctx)
 {
     const RopeSpec *spec = &setting->spec;
     SettingRow row = {
@@ -61,34 +62,46 @@ static SettingRow setting_row(const PlanSetting *setting, int64_t n_ctx)
         .factor = (double)NAN,
         .theta = spec->theta,
         .n_rot = spec->n_rot,
-        .n_ctx_orig = spec->n_ctx_orig,
+        .n_ctx_orig = model->own.n_ctx_orig,
         .depends_on_n_ctx = rope_spec_depends_on_n_ctx(spec),
     };
     if (!row.depends_on_n_ctx) rope_spec_axes(spec, n_ctx, &row.lambda, &row.factor);
     return row;
 }
 
-static bool put_setting(const Plan *plan, Store *store, const PlanSetting *setting, Err *err)
+bool sweep_put_setting(Store *store, const PlanModel *model, const PlanSetting *setting,
+                       const int64_t *n_ctx, size_t n, Err *err)
 {
-    SettingRow row = setting_row(setting, plan->n_ctx[0]);
-    size_t n_tables = row.depends_on_n_ctx ? plan->n_lengths : 1;
+    SettingRow row = setting_row(model, setting, n_ctx[0]);
+    size_t n_tables = row.depends_on_n_ctx ? n : 1;
     size_t n_pairs = (size_t)setting->spec.n_rot / 2;
     SettingPairRow *pairs = mem_alloc(n_tables * n_pairs, sizeof *pairs);
     bool ok = true;
     for (size_t i = 0; ok && i < n_tables; i++)
-        ok = add_pairs(&setting->spec, plan->n_ctx[i], row.depends_on_n_ctx ? plan->n_ctx[i] : 0,
+        ok = add_pairs(&setting->spec, n_ctx[i], row.depends_on_n_ctx ? n_ctx[i] : 0,
                        pairs + i * n_pairs, err);
     ok = ok && store_put_setting(store, &row, pairs, n_tables * n_pairs, err);
     free(pairs);
+    return ok && theory_put_predictions(store, model, setting, n_ctx, n, err);
+}
+
+static bool put_settings(const Plan *plan, Store *store, const PlanModel *model, Err *err)
+{
+    bool ok = true;
+    for (size_t s = 0; ok && s < model->n_settings; s++) {
+        const PlanSetting *setting = &model->settings[s];
+        ok = sweep_put_setting(store, model, setting, plan->n_ctx, plan->n_lengths, err) &&
+             theory_put_audits(store, plan, model, setting, err);
+    }
     return ok;
 }
 
 bool sweep_put_rows(const Plan *plan, Store *store, Err *err)
 {
-    for (size_t m = 0; m < plan->n_models; m++) {
-        if (!put_model(store, &plan->models[m], err)) return false;
-        for (size_t s = 0; s < plan->models[m].n_settings; s++)
-            if (!put_setting(plan, store, &plan->models[m].settings[s], err)) return false;
-    }
-    return true;
+    if (!store_begin_plan(store, err)) return false;
+    for (size_t m = 0; m < plan->n_models; m++)
+        if (!sweep_put_model(store, &plan->models[m], err) ||
+            !put_settings(plan, store, &plan->models[m], err))
+            return false;
+    return store_end_plan(store, err);
 }

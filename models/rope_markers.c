@@ -88,6 +88,14 @@ static double unseen_angle(const RopeSpec *spec, const RopeTable *table, int64_t
     return unseen > rounding ? unseen : 0.0;
 }
 
+bool rope_unseen_angle(const RopeSpec *spec, int64_t n_ctx, double *out, Err *err)
+{
+    RopeTable table;
+    if (!rope_table_make(spec, n_ctx, &table, err)) return false;
+    *out = unseen_angle(spec, &table, n_ctx);
+    return true;
+}
+
 /* The unseen angle never falls with the length. */
 static int64_t seen_reach(const RopeSpec *spec, const RopeTable *table)
 {

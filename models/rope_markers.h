@@ -27,7 +27,11 @@ typedef struct {
     double resolution;
 } RopeMarkers;
 
-/* The markers of a resolved spec at n_ctx. Errors: USAGE (a length out of range). */
+/* The markers of a resolved spec at n_ctx. Where the table does not depend on n_ctx, unseen_angle alone does.
+ * Errors: USAGE (a length out of range). */
 bool rope_markers_of(const RopeSpec *spec, int64_t n_ctx, RopeMarkers *out, Err *err) MUST_USE;
+
+/* RopeMarkers.unseen_angle alone. Errors: USAGE (a length out of range). */
+bool rope_unseen_angle(const RopeSpec *spec, int64_t n_ctx, double *out, Err *err) MUST_USE;
 
 #endif

@@ -73,6 +73,39 @@ typedef struct {
     double theta_scaled_i;
 } SettingPairRow;
 
+/* What the angles of a setting predict, without a model. */
+typedef struct {
+    const char *model_hash;
+    const char *setting_key;
+    int64_t n_ctx; /* 0: the same at every length */
+    const char *quantity;
+    const char *unit;
+    double value; /* NaN: none within the positions that were searched */
+    const char *source;
+} PredictionRow;
+
+/* Whether a setting is a scaled θ, over positions below n_ctx; figures in double and as the engine has them in float. */
+typedef struct {
+    const char *model_hash;
+    const char *setting_key;
+    int64_t n_ctx;
+    int64_t seed;
+    const char *verdict;
+    double amplitude;
+    double residual;  /* rad */
+    double tolerance; /* rad */
+    double shift_error;
+    double norm_error;
+    double residual_f32;
+    double shift_error_f32;
+    double norm_error_f32;
+    int64_t worst_pair;
+    int64_t worst_query;
+    int64_t worst_key;
+    double largest_residue; /* nats; NaN: not measured, and a stored one stays */
+    double mean_residue;
+} AuditRow;
+
 /* One point of the sweep, as planned. */
 typedef struct {
     const char *key;       /* SHA-256 of `canonical` */

@@ -1,8 +1,8 @@
--- The results database of ropewalk, version 1. docs/results.md explains it with queries that work.
+-- The results database of ropewalk, version 2. docs/results.md explains it with queries that work.
 -- Numbers that are absent or not finite are NULL. Times are UTC in ISO 8601. Hashes and keys are SHA-256 in lower-case hexadecimal.
 
 PRAGMA application_id = 1380929605; -- "ROPE"
-PRAGMA user_version = 1;
+PRAGMA user_version = 2;
 
 CREATE TABLE run (
     id          INTEGER PRIMARY KEY,
@@ -153,26 +153,40 @@ CREATE TABLE position_nll (
     PRIMARY KEY (cell_id, bucket, cluster)
 ) STRICT, WITHOUT ROWID;
 
--- What a theory or a model of the costs said before the measurement.
+-- What the angles of a setting alone predict: heuristics, made before anything was measured.
 CREATE TABLE prediction (
-    id          INTEGER PRIMARY KEY,
-    run_id      INTEGER NOT NULL REFERENCES run (id),
     model_hash  TEXT NOT NULL REFERENCES model (hash),
-    setting_key TEXT REFERENCES setting (key),
-    n_ctx       INTEGER,
+    setting_key TEXT NOT NULL REFERENCES setting (key),
+    n_ctx       INTEGER NOT NULL CHECK (n_ctx >= 0), -- 0: the same at every length
     quantity    TEXT NOT NULL,    -- what is predicted
-    value       REAL,
-    source      TEXT NOT NULL     -- by which formula
-) STRICT;
+    unit        TEXT NOT NULL,
+    value       REAL,             -- NULL: none within the positions that were searched
+    source      TEXT NOT NULL,    -- by which formula
+    PRIMARY KEY (model_hash, setting_key, n_ctx, quantity)
+) STRICT, WITHOUT ROWID;
 
--- Checks made of a finished cell.
+-- Engineer A against Engineer B: is a setting a scaled θ? Over positions below n_ctx.
 CREATE TABLE audit (
-    id          INTEGER PRIMARY KEY,
-    cell_id     INTEGER NOT NULL REFERENCES cell (id),
-    name        TEXT NOT NULL,
-    passed      INTEGER CHECK (passed IN (0, 1)), -- NULL: could not be made
-    detail      TEXT
-) STRICT;
+    model_hash  TEXT NOT NULL REFERENCES model (hash),
+    setting_key TEXT NOT NULL REFERENCES setting (key),
+    n_ctx       INTEGER NOT NULL CHECK (n_ctx >= 2),
+    seed        INTEGER NOT NULL, -- of the positions and vectors
+    verdict     TEXT NOT NULL,    -- equivalent to a theta'
+    amplitude   REAL,             -- that cos and sin carry
+    residual    REAL,             -- of the best θ', rad
+    tolerance   REAL,             -- residual that rounding explains, rad
+    shift_error REAL,             -- change of q·k under a shift of both positions, as a share of |q| |k|
+    norm_error  REAL,             -- change of a vector's length, as a share of it
+    residual_f32    REAL,         -- the same as the engine computes, in float
+    shift_error_f32 REAL,
+    norm_error_f32  REAL,
+    worst_pair  INTEGER,          -- where the residual is reached
+    worst_query INTEGER,
+    worst_key   INTEGER,
+    largest_residue REAL,         -- between the setting and its best θ' at the model, nats; NULL: not measured
+    mean_residue    REAL,
+    PRIMARY KEY (model_hash, setting_key, n_ctx)
+) STRICT, WITHOUT ROWID;
 
 CREATE TABLE event (
     id          INTEGER PRIMARY KEY,

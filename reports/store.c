@@ -69,13 +69,14 @@ static bool check_pages(Store *store, const char *path, Err *err)
     return ok;
 }
 
-/* Creates the schema in an empty file, checks it in any other. */
+/* Creates the schema in an empty file, upgrades an older one, checks any. */
 static bool prepare_schema(Store *store, const char *path, Err *err)
 {
     int64_t n_objects;
     if (!sql_i64(store->db, "SELECT count(*) FROM sqlite_schema", &n_objects, err)) return false;
     if (n_objects == 0) return store_create_schema(store->db, err);
-    return check_pages(store, path, err) && store_check_schema(store->db, path, err);
+    return check_pages(store, path, err) && store_upgrade_schema(store->db, path, err) &&
+           store_check_schema(store->db, path, err);
 }
 
 static bool choose_journal(Store *store, const char *path, Err *err)
@@ -119,6 +120,51 @@ Store *store_open(const char *path, Err *err)
     return NULL;
 }
 
+static bool copy_pages(sqlite3 *from, sqlite3 *to, Err *err)
+{
+    sqlite3_backup *backup = sqlite3_backup_init(to, "main", from, "main");
+    if (!backup) return sql_error(to, "copy", err);
+    sqlite3_backup_step(backup, -1);
+    return sqlite3_backup_finish(backup) == SQLITE_OK || sql_error(to, "copy", err);
+}
+
+/* Replaces the handle of a file by that of its upgraded copy in memory. */
+static bool read_copy(Store *store, const char *path, Err *err)
+{
+    sqlite3 *memory = NULL;
+    bool ok = sqlite3_open(memory_name, &memory) == SQLITE_OK || sql_error(memory, "", err);
+    ok = ok && copy_pages(store->db, memory, err);
+    sqlite3_close(store->db);
+    store->db = memory;
+    return ok && harden(memory, err) && store_upgrade_schema(memory, path, err);
+}
+
+/* Whether the file's pages fit the memory that is free. */
+static bool check_fits(Store *store, const char *path, Err *err)
+{
+    int64_t n_pages;
+    int64_t page_bytes;
+    if (!sql_i64(store->db, "PRAGMA page_count", &n_pages, err) ||
+        !sql_i64(store->db, "PRAGMA page_size", &page_bytes, err))
+        return false;
+    if ((double)n_pages * (double)page_bytes < 0.5 * (double)mem_available()) return true;
+    return err_set(
+        err, ERR_STORE,
+        "%s: has an older schema and is too large to be read through memory; run its sweep again, "
+        "which brings it up to date",
+        path);
+}
+
+static bool open_current(Store *store, const char *path, Err *err)
+{
+    int64_t version;
+    if (!open_handle(store, path, SQLITE_OPEN_READONLY | SQLITE_OPEN_NOMUTEX, err) ||
+        !sql_i64(store->db, "PRAGMA user_version", &version, err))
+        return false;
+    return version == STORE_SCHEMA_VERSION ||
+           (check_fits(store, path, err) && read_copy(store, path, err));
+}
+
 static bool open_reader(Store *store, const char *path, Err *err)
 {
     bool is_new;
@@ -129,7 +175,7 @@ static bool open_reader(Store *store, const char *path, Err *err)
             "%s: there is no database of this name, or it is empty; `ropewalk sweep --db` makes one",
             path);
     /* One transaction over all queries of a report: they then see one state while a sweep writes. */
-    return open_handle(store, path, SQLITE_OPEN_READONLY | SQLITE_OPEN_NOMUTEX, err) &&
+    return open_current(store, path, err) &&
            sql_exec(store->db, "PRAGMA query_only = ON; BEGIN", err) &&
            store_check_schema(store->db, path, err);
 }

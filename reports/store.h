@@ -14,17 +14,17 @@ typedef struct sqlite3 sqlite3;
 
 /* "ROPE" as SQLite's application id. */
 #define STORE_APPLICATION_ID 0x524f5045
-enum { STORE_SCHEMA_VERSION = 1 };
+enum { STORE_SCHEMA_VERSION = 2 };
 
 /* Opens for writing, creates when absent (":memory:" for tests), takes the writer's lock: a file
  * beside the database that names pid, host and start. A dead process's lock and its running cells
- * are taken back.
+ * are taken back. An older schema is brought up to date.
  * Errors: STORE (not a database, another program's, a newer version, damaged, in use by pid N on
  * host H since T, disk full). */
 Store *store_open(const char *path, Err *err) MUST_USE;
 
-/* Opens for reading; works while a sweep writes. Hostile files are read as data only. Errors:
- * STORE. */
+/* Opens for reading; works while a sweep writes. Hostile files are read as data only. A file of an
+ * older schema is read from a copy in memory. Errors: STORE. */
 Store *store_open_read_only(const char *path, Err *err) MUST_USE;
 
 void store_close(Store *store);
@@ -37,6 +37,11 @@ bool store_put_model(Store *store, const ModelRow *row, Err *err) MUST_USE;
 bool store_put_corpus(Store *store, const CorpusRow *row, Err *err) MUST_USE;
 bool store_put_setting(Store *store, const SettingRow *row, const SettingPairRow *pairs,
                        size_t n_pairs, Err *err) MUST_USE;
+
+/* Inserts a prediction or a verdict, or replaces that of the same model, setting, length (and quantity). Model and setting must be
+ * there. Errors: STORE. */
+bool store_put_prediction(Store *store, const PredictionRow *row, Err *err) MUST_USE;
+bool store_put_audit(Store *store, const AuditRow *row, Err *err) MUST_USE;
 
 /* Starts a run; sets *run_id. Errors: STORE. */
 bool store_begin_run(Store *store, const RunRow *row, int64_t *run_id, Err *err) MUST_USE;

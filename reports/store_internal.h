@@ -12,6 +12,8 @@ typedef enum {
     SQL_PUT_CORPUS,
     SQL_PUT_SETTING,
     SQL_PUT_PAIR,
+    SQL_PUT_PREDICTION,
+    SQL_PUT_AUDIT,
     SQL_BEGIN_RUN,
     SQL_END_RUN,
     SQL_FIND_CELL,
@@ -53,6 +55,9 @@ bool store_check_header(const char *path, bool *is_new, Err *err) MUST_USE;
 
 /* Creates the tables and views in one transaction. Errors: STORE. */
 bool store_create_schema(sqlite3 *db, Err *err) MUST_USE;
+
+/* Brings the schema of an older version up to date in one transaction, and leaves the database as it was when that fails. Errors: STORE. */
+bool store_upgrade_schema(sqlite3 *db, const char *path, Err *err) MUST_USE;
 
 /* Checks that every table and view is the one that this program makes, so that a hostile file cannot put code in its place.
  * Errors: STORE. */

@@ -5,7 +5,10 @@
  * application_id, both big-endian. They are there from the first commit on, because the schema is created in rollback-journal mode.
  *
  * A file that passes is still only data: a table could be a view over something else, or a view could call functions. So the text of every
- * object that we use must equal, byte for byte, what a fresh database has. Other objects in the file are left alone and never touched. */
+ * object that we use must equal, byte for byte, what a fresh database has. Other objects in the file are left alone and never touched.
+ *
+ * An upgrade drops what an older version has and this one does not, adds what a fresh database has besides, and must then pass the same
+ * check. Version 1 left its tables prediction and audit empty; they are made anew. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -126,6 +129,52 @@ bool store_check_schema(sqlite3 *db, const char *path, Err *err)
     sqlite3 *fresh = NULL;
     bool ok = sqlite3_open(":memory:", &fresh) == SQLITE_OK || sql_error(fresh, "", err);
     ok = ok && store_create_schema(fresh, err) && compare_objects(fresh, db, path, err);
+    sqlite3_close(fresh);
+    return ok;
+}
+
+/* Makes the objects of a fresh database that db lacks. */
+static bool add_missing(sqlite3 *fresh, sqlite3 *db, Err *err)
+{
+    Stmt wanted;
+    Stmt find = {0};
+    bool row;
+    bool there;
+    bool ok = stmt_open(fresh, "SELECT name, sql FROM sqlite_schema WHERE sql IS NOT NULL", &wanted,
+                        err) &&
+              stmt_open(db, "SELECT 1 FROM sqlite_schema WHERE name = ?", &find, err);
+    while (ok && (ok = stmt_next(&wanted, &row, err)) && row) {
+        stmt_reset(&find);
+        stmt_put_text(&find, stmt_text(&wanted, 0));
+        ok = stmt_next(&find, &there, err);
+        stmt_reset(&find);
+        if (ok && !there) ok = sql_exec(db, stmt_text(&wanted, 1), err);
+    }
+    stmt_close(&wanted);
+    stmt_close(&find);
+    return ok;
+}
+
+static bool upgrade(sqlite3 *fresh, sqlite3 *db, const char *path, Err *err)
+{
+    char *raise = str_format("PRAGMA user_version = %d", STORE_SCHEMA_VERSION);
+    bool ok = sql_exec(db, "BEGIN IMMEDIATE", err) &&
+              sql_exec(db, "DROP TABLE IF EXISTS prediction; DROP TABLE IF EXISTS audit", err) &&
+              add_missing(fresh, db, err) && compare_objects(fresh, db, path, err) &&
+              sql_exec(db, raise, err) && sql_exec(db, "COMMIT", err);
+    if (!ok && !sqlite3_get_autocommit(db)) sqlite3_exec(db, "ROLLBACK", NULL, NULL, NULL);
+    free(raise);
+    return ok;
+}
+
+bool store_upgrade_schema(sqlite3 *db, const char *path, Err *err)
+{
+    int64_t version;
+    if (!sql_i64(db, "PRAGMA user_version", &version, err)) return false;
+    if (version == STORE_SCHEMA_VERSION) return true;
+    sqlite3 *fresh = NULL;
+    bool ok = sqlite3_open(":memory:", &fresh) == SQLITE_OK || sql_error(fresh, "", err);
+    ok = ok && store_create_schema(fresh, err) && upgrade(fresh, db, path, err);
     sqlite3_close(fresh);
     return ok;
 }

@@ -18,6 +18,22 @@ static const char *const sql_texts[SQL_COUNT] = {
         " depends_on_n_ctx) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (key) DO NOTHING",
     [SQL_PUT_PAIR] = "INSERT INTO setting_pair (setting_key, n_ctx, pair, theta, theta_scaled)"
                      " VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+    [SQL_PUT_PREDICTION] =
+        "INSERT INTO prediction (model_hash, setting_key, n_ctx, quantity, unit, value, source)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET unit = excluded.unit,"
+        " value = excluded.value, source = excluded.source",
+    [SQL_PUT_AUDIT] =
+        "INSERT INTO audit (model_hash, setting_key, n_ctx, seed, verdict, amplitude, residual, tolerance,"
+        " shift_error, norm_error, residual_f32, shift_error_f32, norm_error_f32, worst_pair, worst_query,"
+        " worst_key, largest_residue, mean_residue)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET"
+        " seed = excluded.seed, verdict = excluded.verdict, amplitude = excluded.amplitude,"
+        " residual = excluded.residual, tolerance = excluded.tolerance, shift_error = excluded.shift_error,"
+        " norm_error = excluded.norm_error, residual_f32 = excluded.residual_f32,"
+        " shift_error_f32 = excluded.shift_error_f32, norm_error_f32 = excluded.norm_error_f32,"
+        " worst_pair = excluded.worst_pair, worst_query = excluded.worst_query, worst_key = excluded.worst_key,"
+        " largest_residue = coalesce(excluded.largest_residue, largest_residue),"
+        " mean_residue = coalesce(excluded.mean_residue, mean_residue)",
     [SQL_BEGIN_RUN] =
         "INSERT INTO run (status, started_at, command, spec, version, machine, blas, n_threads, n_jobs,"
         " limited) VALUES ('running', ?, ?, ?, ?, ?, ?, ?, ?, ?)",
@@ -172,6 +188,42 @@ static bool add_run(Store *store, const RunRow *row, int64_t *run_id, Err *err)
     if (!stmt_run(stmt, err)) return false;
     *run_id = sqlite3_last_insert_rowid(store->db);
     return true;
+}
+
+bool store_put_prediction(Store *store, const PredictionRow *row, Err *err)
+{
+    Stmt *stmt = ready(store, SQL_PUT_PREDICTION, err);
+    if (!stmt) return false;
+    stmt_put_text(stmt, row->model_hash);
+    stmt_put_text(stmt, row->setting_key);
+    stmt_put_i64(stmt, row->n_ctx);
+    stmt_put_text(stmt, row->quantity);
+    stmt_put_text(stmt, or_empty(row->unit));
+    stmt_put_double(stmt, row->value);
+    stmt_put_text(stmt, or_empty(row->source));
+    return store_begin(store, err) && store_end(store, stmt_run(stmt, err), err);
+}
+
+bool store_put_audit(Store *store, const AuditRow *row, Err *err)
+{
+    Stmt *stmt = ready(store, SQL_PUT_AUDIT, err);
+    if (!stmt) return false;
+    stmt_put_text(stmt, row->model_hash);
+    stmt_put_text(stmt, row->setting_key);
+    stmt_put_i64(stmt, row->n_ctx);
+    stmt_put_i64(stmt, row->seed);
+    stmt_put_text(stmt, or_empty(row->verdict));
+    const double figures[] = {row->amplitude,       row->residual,      row->tolerance,
+                              row->shift_error,     row->norm_error,    row->residual_f32,
+                              row->shift_error_f32, row->norm_error_f32};
+    for (size_t i = 0; i < COUNT_OF(figures); i++)
+        stmt_put_double(stmt, figures[i]);
+    stmt_put_i64(stmt, row->worst_pair);
+    stmt_put_i64(stmt, row->worst_query);
+    stmt_put_i64(stmt, row->worst_key);
+    stmt_put_double(stmt, row->largest_residue);
+    stmt_put_double(stmt, row->mean_residue);
+    return store_begin(store, err) && store_end(store, stmt_run(stmt, err), err);
 }
 
 bool store_begin_run(Store *store, const RunRow *row, int64_t *run_id, Err *err)

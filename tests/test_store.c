@@ -487,6 +487,93 @@ static void test_network_file_systems_are_told_from_local_ones(void **state)
     assert_false(store_is_network_fs(0x01021994)); /* tmpfs */
 }
 
+static PredictionRow prediction_row(int64_t n_ctx, const char *quantity, double value)
+{
+    return (PredictionRow){.model_hash = STORE_HEX "00",
+                           .setting_key = STORE_HEX "02",
+                           .n_ctx = n_ctx,
+                           .quantity = quantity,
+                           .unit = "tokens",
+                           .value = value,
+                           .source = "a formula"};
+}
+
+static void test_a_prediction_is_kept_once_and_the_last_one_counts(void **state)
+{
+    (void)state;
+    Err err;
+    Store *store = store_open_memory();
+    static const double values[] = {706.0, 925.0};
+    for (size_t i = 0; i < COUNT_OF(values); i++) {
+        PredictionRow at_all = prediction_row(0, "first_negative_sum", values[i]);
+        PredictionRow at_one = prediction_row(512, "first_negative_sum", 3.0);
+        PredictionRow none = prediction_row(0, "seen_reach", NAN);
+        assert_ok(store_put_prediction(store, &at_all, &err), &err);
+        assert_ok(store_put_prediction(store, &at_one, &err), &err);
+        assert_ok(store_put_prediction(store, &none, &err), &err);
+    }
+    assert_int_equal(store_count(store, "SELECT count(*) FROM prediction"), 3);
+    assert_int_equal(store_count(store,
+                                 "SELECT CAST(value AS INTEGER) FROM prediction WHERE n_ctx = 0"
+                                 " AND quantity = 'first_negative_sum' AND unit = 'tokens'"
+                                 " AND source = 'a formula'"),
+                     925);
+    assert_int_equal(
+        store_count(store, "SELECT value IS NULL FROM prediction WHERE quantity = 'seen_reach'"),
+        1);
+    PredictionRow orphan = prediction_row(0, "x", 1.0);
+    orphan.setting_key = STORE_HEX "99";
+    assert_err(store_put_prediction(store, &orphan, &err), &err, ERR_STORE, "FOREIGN KEY");
+    store_close(store);
+}
+
+static void test_a_verdict_is_replaced_but_its_residue_stays(void **state)
+{
+    (void)state;
+    Err err;
+    Store *store = store_open_memory();
+    AuditRow row = {.model_hash = STORE_HEX "00",
+                    .setting_key = STORE_HEX "02",
+                    .n_ctx = 512,
+                    .seed = 3,
+                    .verdict = "not expressible as any theta'",
+                    .amplitude = 1.5,
+                    .residual = 0.25,
+                    .tolerance = 0.125,
+                    .shift_error = 2.0,
+                    .norm_error = 4.0,
+                    .residual_f32 = 8.0,
+                    .shift_error_f32 = 16.0,
+                    .norm_error_f32 = 32.0,
+                    .worst_pair = 5,
+                    .worst_query = 6,
+                    .worst_key = 7,
+                    .largest_residue = 0.5,
+                    .mean_residue = 0.75};
+    assert_ok(store_put_audit(store, &row, &err), &err);
+    assert_int_equal(
+        store_count(
+            store,
+            "SELECT count(*) FROM audit WHERE n_ctx = 512 AND seed = 3 AND amplitude = 1.5"
+            " AND residual = 0.25 AND tolerance = 0.125 AND shift_error = 2.0 AND norm_error = 4.0"
+            " AND residual_f32 = 8.0 AND shift_error_f32 = 16.0 AND norm_error_f32 = 32.0"
+            " AND worst_pair = 5 AND worst_query = 6 AND worst_key = 7"
+            " AND largest_residue = 0.5 AND mean_residue = 0.75"
+            " AND verdict = 'not expressible as any theta'''"),
+        1);
+    row.verdict = "equivalent to a theta'";
+    row.residual = 1.0;
+    row.largest_residue = row.mean_residue = NAN;
+    assert_ok(store_put_audit(store, &row, &err), &err);
+    assert_int_equal(store_count(store, "SELECT count(*) FROM audit WHERE residual = 1.0"
+                                        " AND largest_residue = 0.5 AND mean_residue = 0.75"
+                                        " AND verdict LIKE 'equivalent%'"),
+                     1);
+    row.n_ctx = 1;
+    assert_err(store_put_audit(store, &row, &err), &err, ERR_STORE, "CHECK");
+    store_close(store);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -510,6 +597,8 @@ int main(void)
         cmocka_unit_test(test_a_kill_inside_a_transaction_leaves_the_state_before_it),
         cmocka_unit_test(test_a_full_disk_says_how_many_cells_are_safe),
         cmocka_unit_test(test_network_file_systems_are_told_from_local_ones),
+        cmocka_unit_test(test_a_prediction_is_kept_once_and_the_last_one_counts),
+        cmocka_unit_test(test_a_verdict_is_replaced_but_its_residue_stays),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -76,8 +76,76 @@ static void test_a_newer_schema_is_refused(void **state)
     (void)state;
     const char *path = store_fresh_path();
     store_make_database(path);
-    run_sql(path, "PRAGMA user_version = 2");
-    refuse(path, "newer ropewalk (schema version 2, this one knows 1)");
+    run_sql(path, "PRAGMA user_version = 3");
+    refuse(path, "newer ropewalk (schema version 3, this one knows 2)");
+}
+
+/* Turns a database into one of version 1, as that program made it. */
+static const char to_version_1[] =
+    "DROP TABLE prediction; DROP TABLE audit;"
+    "CREATE TABLE prediction (id INTEGER PRIMARY KEY, run_id INTEGER NOT NULL REFERENCES run (id),"
+    " model_hash TEXT NOT NULL REFERENCES model (hash), setting_key TEXT REFERENCES setting (key),"
+    " n_ctx INTEGER, quantity TEXT NOT NULL, value REAL, source TEXT NOT NULL) STRICT;"
+    "CREATE TABLE audit (id INTEGER PRIMARY KEY, cell_id INTEGER NOT NULL REFERENCES cell (id),"
+    " name TEXT NOT NULL, passed INTEGER CHECK (passed IN (0, 1)), detail TEXT) STRICT;"
+    "PRAGMA user_version = 1";
+
+static void test_an_older_schema_is_read_without_a_change_to_the_file(void **state)
+{
+    (void)state;
+    Err err;
+    const char *path = store_fresh_path();
+    store_make_database(path);
+    run_sql(path, to_version_1);
+    char *before = content_of(path);
+    Store *store = store_open_read_only(path, &err);
+    assert_ok(store, &err);
+    assert_int_equal(store_count(store, "SELECT count(*) FROM v_cell WHERE status = 'done'"), 200);
+    assert_int_equal(store_count(store, "SELECT count(verdict) FROM audit"), 0);
+    store_close(store);
+    char *after = content_of(path);
+    assert_string_equal(before, after);
+    free(before);
+    free(after);
+}
+
+static void test_an_older_schema_is_brought_up_to_date_by_the_writer(void **state)
+{
+    (void)state;
+    Err err;
+    const char *path = store_fresh_path();
+    store_make_database(path);
+    run_sql(path, to_version_1);
+    Store *store = store_open(path, &err);
+    assert_ok(store, &err);
+    assert_int_equal(store_count(store, "SELECT count(*) FROM v_cell WHERE status = 'done'"), 200);
+    store_start_run(store);
+    store_close(store);
+    store = store_open_read_only(path, &err);
+    assert_ok(store, &err);
+    assert_int_equal(store_count(store, "PRAGMA user_version"), 2);
+    assert_int_equal(store_count(store, "SELECT count(verdict) FROM audit"), 0);
+    store_close(store);
+}
+
+static void test_a_changed_file_of_an_older_schema_is_refused(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *attack;
+        const char *part;
+    } rows[] = {
+        {"DROP TABLE audit; CREATE VIEW audit AS SELECT 1", "DROP VIEW"                      },
+        {"DROP VIEW v_trial; CREATE TABLE v_trial (x)",     "is not as this program makes it"},
+        {"ALTER TABLE metric ADD COLUMN g TEXT",            "is not as this program makes it"},
+    };
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        const char *path = store_fresh_path();
+        store_make_database(path);
+        run_sql(path, to_version_1);
+        run_sql(path, rows[i].attack);
+        refuse(path, rows[i].part);
+    }
 }
 
 static void test_damaged_pages_are_refused_by_the_writer(void **state)
@@ -169,6 +237,9 @@ int main(void)
         cmocka_unit_test(test_a_text_file_is_not_a_database),
         cmocka_unit_test(test_another_programs_database_is_named_as_such),
         cmocka_unit_test(test_a_newer_schema_is_refused),
+        cmocka_unit_test(test_an_older_schema_is_read_without_a_change_to_the_file),
+        cmocka_unit_test(test_an_older_schema_is_brought_up_to_date_by_the_writer),
+        cmocka_unit_test(test_a_changed_file_of_an_older_schema_is_refused),
         cmocka_unit_test(test_damaged_pages_are_refused_by_the_writer),
         cmocka_unit_test(test_a_truncated_file_is_refused_by_the_writer),
         cmocka_unit_test(test_a_folder_a_pipe_and_an_absent_file_are_refused),

@@ -220,6 +220,24 @@ static void test_sweep_runs_every_cell_once_and_then_none(void **state)
     store_close(store);
 }
 
+/* Three tables that do not depend on the length have 4 markers, one has them at each of 3 lengths; 2 markers more at each length. */
+static void test_sweep_stores_what_theory_says_once(void **state)
+{
+    (void)state;
+    Source source = {0};
+    Store *store = open_store(":memory:");
+    for (int i = 0; i < 2; i++) {
+        run(&small, &source, store, (SweepConfig){0});
+        assert_int_equal(count_rows(store, "SELECT count(*) FROM prediction"),
+                         3 * 4 + 3 * 4 + 4 * 3 * 2);
+        assert_int_equal(count_rows(store, "SELECT count(*) FROM audit"), 3 + 3);
+        assert_int_equal(count_rows(store, "SELECT count(*) FROM audit WHERE verdict LIKE 'equi%'"
+                                           " AND residual < tolerance AND seed = 5"),
+                         6);
+    }
+    store_close(store);
+}
+
 static void test_sweep_stopped_after_k_of_n_resumes_with_n_minus_k(void **state)
 {
     (void)state;
@@ -435,6 +453,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_sweep_runs_every_cell_once_and_then_none),
+        cmocka_unit_test(test_sweep_stores_what_theory_says_once),
         cmocka_unit_test(test_sweep_stopped_after_k_of_n_resumes_with_n_minus_k),
         cmocka_unit_test(test_sweep_jobs_do_not_change_a_byte),
         cmocka_unit_test(test_sweep_change_of_a_setting_runs_only_what_is_new),
