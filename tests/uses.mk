@@ -10,6 +10,7 @@ USES_test_kernels := models base
 USES_test_corpus := datasets models base
 USES_test_haystack := datasets models base
 USES_test_stats := reports base
+USES_test_stats_bootstrap := reports base
 USES_test_store := reports base
 USES_test_store_open := reports base
 USES_test_grid := reports base

@@ -1,0 +1,39 @@
+/* Intervals and p-values by resampling clusters, and Holm's correction where many are read at once. */
+#ifndef REPORTS_STATS_BOOTSTRAP_H
+#define REPORTS_STATS_BOOTSTRAP_H
+
+#include "reports/stats.h"
+
+enum { STATS_RESAMPLES = 10000 };
+
+/* A token-weighted mean and what resampling says of it. */
+typedef struct {
+    double value;
+    Interval interval; /* 95 %; NaN below STATS_MIN_CLUSTERS clusters */
+    double
+        p; /* two-sided, of the mean being 0: the level at which the interval just holds 0; NaN as above */
+    double se; /* as stats_clustered_mean */
+    size_t n_clusters;
+} Bootstrapped;
+
+/* Σ sum / Σ n with a bias-corrected and accelerated (BCa) interval over STATS_RESAMPLES draws of whole clusters. With clusters
+ * of paired differences (sum = Σ a - b over the same tokens) it compares two settings; exp of value and interval is then the ratio
+ * of their perplexities. Equal seeds and cluster counts draw alike, so that several comparisons see the same resamples.
+ * n_clusters and the n of each > 0. Source: Efron and Tibshirani, An Introduction to the Bootstrap, 1993, equations 14.9 to 14.15. */
+Bootstrapped stats_bootstrap(const ClusterSum *clusters, size_t n_clusters, uint64_t seed);
+
+/* p-values so adjusted that all of them can be compared with one level: p[i] is replaced by the running maximum, in rising order, of
+ * p times the number of values not yet passed, at most 1. NaN stays and does not count. Source: Holm, Scandinavian Journal of
+ * Statistics 6, 1979. */
+void stats_holm(double *p, size_t n);
+
+/* Clusters that would show a mean of this size at 95 % in four of five repetitions, when n clusters gave it this standard
+ * error; NaN when that cannot be said (mean 0, no standard error). Source: Cochran, Sampling Techniques, 3rd ed., section 4.4,
+ * with the normal quantiles of two-sided 5 % and power 80 %. */
+double stats_clusters_needed(double mean, double se, size_t n_clusters);
+
+/* The distribution function of the normal distribution and its inverse (0 < p < 1), to 1e-12. */
+double stats_normal(double z);
+double stats_normal_quantile(double p);
+
+#endif
