@@ -51,18 +51,20 @@ static double ratio(double sum, double n)
     return n > 0.0 ? sum / n : (double)NAN;
 }
 
-static void draw_means(const ClusterSum *clusters, size_t n, uint64_t seed, double *means)
+/* Adds a stratum's share of every resampled mean. */
+static void draw_means(const Stratum *stratum, uint64_t seed, uint32_t stream, double *means)
 {
-    Rng rng = rng_open(seed, 0, (uint32_t)n, 0);
+    uint32_t n = (uint32_t)stratum->n_clusters;
+    Rng rng = rng_open(seed, stream, n, 0);
     for (size_t i = 0; i < STATS_RESAMPLES; i++) {
         double sum = 0.0;
         double tokens = 0.0;
         for (size_t k = 0; k < n; k++) {
-            const ClusterSum *drawn = &clusters[rng_below(&rng, (uint32_t)n)];
+            const ClusterSum *drawn = &stratum->clusters[rng_below(&rng, n)];
             sum += drawn->sum;
             tokens += (double)drawn->n;
         }
-        means[i] = ratio(sum, tokens);
+        means[i] += stratum->weight * ratio(sum, tokens);
     }
 }
 
@@ -86,26 +88,56 @@ static double share_below(const double *means, double x, double scale)
     return fmin(fmax(below, 0.5), STATS_RESAMPLES - 0.5) / STATS_RESAMPLES;
 }
 
-/* Σ d³ / (6 (Σ d²)^(3/2)) over d = the mean of the leave-one-out means minus each of them. */
-static double jackknife_acceleration(const ClusterSum *clusters, size_t n, double scale)
+/* Strata whose clusters are drawn together. */
+typedef struct {
+    const Stratum *strata;
+    size_t n_strata;
+    size_t n_clusters; /* of each */
+} Joint;
+
+/* Adds a stratum's share of the means without one cluster each, and of the residuals of the linearised ratio (Cochran 6.4). */
+static void add_parts(const Stratum *stratum, double *without, double *residual)
 {
     double sum = 0.0;
     double tokens = 0.0;
+    for (size_t i = 0; i < stratum->n_clusters; i++) {
+        sum += stratum->clusters[i].sum;
+        tokens += (double)stratum->clusters[i].n;
+    }
+    for (size_t i = 0; i < stratum->n_clusters; i++) {
+        double own = stratum->clusters[i].sum;
+        double n = (double)stratum->clusters[i].n;
+        without[i] += stratum->weight * ratio(sum - own, tokens - n);
+        residual[i] += stratum->weight * ratio(own - ratio(sum, tokens) * n, tokens);
+    }
+}
+
+/* What the clusters say of the mean's spread. */
+typedef struct {
+    double variance;
+    double
+        squares; /* Σ d², Σ d³ over d = (n - 1)/n (the mean of the leave-one-out means minus each of them) */
+    double cubes;
+} Spread;
+
+static void add_spread(const Joint *joint, Spread *out)
+{
+    size_t n = joint->n_clusters;
+    double *without = mem_zalloc(n, sizeof *without);
+    double *residual = mem_zalloc(n, sizeof *residual);
+    for (size_t l = 0; l < joint->n_strata; l++)
+        add_parts(&joint->strata[l], without, residual);
     double centre = 0.0;
-    for (size_t i = 0; i < n; i++) {
-        sum += clusters[i].sum;
-        tokens += (double)clusters[i].n;
-    }
     for (size_t i = 0; i < n; i++)
-        centre += ratio(sum - clusters[i].sum, tokens - (double)clusters[i].n) / (double)n;
-    double squares = 0.0;
-    double cubes = 0.0;
+        centre += without[i] / (double)n;
     for (size_t i = 0; i < n; i++) {
-        double off = centre - ratio(sum - clusters[i].sum, tokens - (double)clusters[i].n);
-        squares += off * off;
-        cubes += off * off * off;
+        double off = (centre - without[i]) * ((double)n - 1.0) / (double)n;
+        out->squares += off * off;
+        out->cubes += off * off * off;
+        out->variance += (double)n / ((double)n - 1.0) * residual[i] * residual[i];
     }
-    return sqrt(squares) > tie * scale ? cubes / (6.0 * pow(squares, 1.5)) : 0.0;
+    free(without);
+    free(residual);
 }
 
 /* w / (1 + c w), where it is monotone; its limits beyond. */
@@ -136,28 +168,66 @@ static double p_of_zero(const double *means, const Shift *shift, double scale)
     return fmax(p, 1.0 / STATS_RESAMPLES);
 }
 
-Bootstrapped stats_bootstrap(const ClusterSum *clusters, size_t n_clusters, uint64_t seed)
+/* The largest value that a resampled mean can have, up to its sign. */
+static double scale_of(const Stratum *strata, size_t n_strata)
 {
-    assert(n_clusters > 0 && n_clusters <= UINT32_MAX);
+    double scale = 0.0;
+    for (size_t l = 0; l < n_strata; l++) {
+        double largest = 0.0;
+        for (size_t i = 0; i < strata[l].n_clusters; i++)
+            largest = fmax(largest,
+                           fabs(ratio(strata[l].clusters[i].sum, (double)strata[l].clusters[i].n)));
+        scale += fabs(strata[l].weight) * largest;
+    }
+    return scale;
+}
+
+static void resample(const Stratum *strata, size_t n_strata, bool joint, uint64_t seed,
+                     Bootstrapped *out, const Spread *spread)
+{
+    double *means = mem_zalloc(STATS_RESAMPLES, sizeof *means);
+    double scale = scale_of(strata, n_strata);
+    for (size_t l = 0; l < n_strata; l++)
+        draw_means(&strata[l], seed, joint ? 0 : (uint32_t)l, means);
+    qsort(means, STATS_RESAMPLES, sizeof *means, compare_doubles);
+    Shift shift = {.bias = stats_normal_quantile(share_below(means, out->value, scale))};
+    if (sqrt(spread->squares) > tie * scale)
+        shift.acceleration = spread->cubes / (6.0 * pow(spread->squares, 1.5));
+    out->interval = (Interval){end_at(means, &shift, -z95), end_at(means, &shift, z95)};
+    out->p = p_of_zero(means, &shift, scale);
+    free(means);
+}
+
+Bootstrapped stats_bootstrap_strata(const Stratum *strata, size_t n_strata, bool joint,
+                                    uint64_t seed)
+{
     Bootstrapped out = {
         .interval = {(double)NAN, (double)NAN},
-          .p = (double)NAN
+          .p = (double)NAN, .se = (double)NAN
     };
-    out.n_clusters = n_clusters;
-    stats_clustered_mean(clusters, n_clusters, &out.value, &out.se);
-    if (isnan(out.se)) return out;
-    double scale = 0.0;
-    for (size_t i = 0; i < n_clusters; i++)
-        scale = fmax(scale, fabs(ratio(clusters[i].sum, (double)clusters[i].n)));
-    double *means = mem_alloc(STATS_RESAMPLES, sizeof *means);
-    draw_means(clusters, n_clusters, seed, means);
-    qsort(means, STATS_RESAMPLES, sizeof *means, compare_doubles);
-    Shift shift = {.bias = stats_normal_quantile(share_below(means, out.value, scale)),
-                   .acceleration = jackknife_acceleration(clusters, n_clusters, scale)};
-    out.interval = (Interval){end_at(means, &shift, -z95), end_at(means, &shift, z95)};
-    out.p = p_of_zero(means, &shift, scale);
-    free(means);
+    Spread spread = {0};
+    bool enough = n_strata > 0;
+    for (size_t l = 0; l < n_strata; l++) {
+        double mean;
+        double unused;
+        size_t n = strata[l].n_clusters;
+        assert(n > 0 && n <= UINT32_MAX && (!joint || n == strata[0].n_clusters));
+        stats_clustered_mean(strata[l].clusters, n, &mean, &unused);
+        out.value += strata[l].weight * mean;
+        out.n_clusters = l == 0 || !joint ? out.n_clusters + n : n;
+        enough = enough && n >= STATS_MIN_CLUSTERS;
+        if (!joint) add_spread(&(Joint){&strata[l], 1, n}, &spread);
+    }
+    if (!enough) return out;
+    if (joint) add_spread(&(Joint){strata, n_strata, strata[0].n_clusters}, &spread);
+    out.se = sqrt(spread.variance);
+    resample(strata, n_strata, joint, seed, &out, &spread);
     return out;
+}
+
+Bootstrapped stats_bootstrap(const ClusterSum *clusters, size_t n_clusters, uint64_t seed)
+{
+    return stats_bootstrap_strata(&(Stratum){clusters, n_clusters, 1.0}, 1, true, seed);
 }
 
 typedef struct {

@@ -109,18 +109,16 @@ static double plain_quantile(double p)
 
 /* Where an end of the interval lies in the exact distribution of the resampled means must be where BCa puts it, up to what
  * STATS_RESAMPLES draws can miss. */
-static void check_end(const Enumeration *all, double end, double value, double z)
+static void check_end(const Enumeration *all, double a, double end, double value, double z)
 {
     double bias = plain_quantile(exact_share_below(all, value));
-    double a = plain_acceleration(all->clusters);
     double wanted = 0.5 + 0.5 * erf((bias + (bias + z) / (1.0 - a * (bias + z))) / sqrt(2.0));
     assert_close(exact_share_below(all, end), wanted, 0.0, 0.008);
 }
 
-static double exact_p(const Enumeration *all, double value)
+static double exact_p(const Enumeration *all, double a, double value)
 {
     double bias = plain_quantile(exact_share_below(all, value));
-    double a = plain_acceleration(all->clusters);
     /* The level at which the end of the interval is 0, found by trying levels. */
     double low = -8.0;
     double high = 8.0;
@@ -133,6 +131,13 @@ static double exact_p(const Enumeration *all, double value)
     return 1.0 - erf(fabs(low) / sqrt(2.0));
 }
 
+static void check_all(const Enumeration *all, double a, Bootstrapped got)
+{
+    check_end(all, a, got.interval.low, got.value, -1.959963984540054);
+    check_end(all, a, got.interval.high, got.value, 1.959963984540054);
+    assert_close(got.p, exact_p(all, a, got.value), 0.12, 0.001);
+}
+
 static void compare_with_enumeration(const ClusterSum *clusters, uint64_t seed)
 {
     Enumeration all = {.clusters = clusters, .outcomes = calloc(N_MULTISETS, sizeof(Outcome))};
@@ -143,10 +148,7 @@ static void compare_with_enumeration(const ClusterSum *clusters, uint64_t seed)
     for (size_t i = 0; i < all.n; i++)
         total += all.outcomes[i].weight;
     assert_close(total, 1.0, 0.0, 1e-9);
-    Bootstrapped got = stats_bootstrap(clusters, N, seed);
-    check_end(&all, got.interval.low, got.value, -1.959963984540054);
-    check_end(&all, got.interval.high, got.value, 1.959963984540054);
-    assert_close(got.p, exact_p(&all, got.value), 0.12, 0.001);
+    check_all(&all, plain_acceleration(clusters), stats_bootstrap(clusters, N, seed));
     free(all.outcomes);
 }
 
@@ -176,6 +178,102 @@ static void test_bca_agrees_with_all_resamples_of_unequal_clusters(void **state)
         }
         compare_with_enumeration(clusters, seed);
     }
+}
+
+/* Two strata of different sizes, drawn by themselves. The twin draws more often, from other numbers, and takes each cluster's influence
+ * from the definition: the slope of the mean as the cluster's weight grows. */
+static void test_bca_of_strata_agrees_with_plain_resampling(void **state)
+{
+    (void)state;
+    enum { N_FIRST = 10, N_SECOND = 25, N_DRAWS = 200000 };
+    Rng rng = rng_open(11, 1, 2, 3);
+    double x[N_FIRST];
+    double y[N_SECOND];
+    ClusterSum first[N_FIRST];
+    ClusterSum second[N_SECOND];
+    for (int i = 0; i < N_FIRST; i++)
+        first[i] = (ClusterSum){.sum = x[i] = pow(rng_unit(&rng), 4.0), .n = 1};
+    for (int i = 0; i < N_SECOND; i++)
+        second[i] = (ClusterSum){.sum = y[i] = 0.5 * rng_unit(&rng) - 0.2, .n = 1};
+    Enumeration all = {.outcomes = calloc(N_DRAWS, sizeof(Outcome)), .n = N_DRAWS};
+    assert_non_null(all.outcomes);
+    for (int draw = 0; draw < N_DRAWS; draw++) {
+        double mean = 0.0;
+        for (int i = 0; i < N_FIRST; i++)
+            mean += 0.3 * x[rng_below(&rng, N_FIRST)] / N_FIRST;
+        for (int i = 0; i < N_SECOND; i++)
+            mean += 0.7 * y[rng_below(&rng, N_SECOND)] / N_SECOND;
+        all.outcomes[draw] = (Outcome){mean, 1.0 / N_DRAWS};
+    }
+    double mean_x = 0.0;
+    double mean_y = 0.0;
+    for (int i = 0; i < N_FIRST; i++)
+        mean_x += x[i] / N_FIRST;
+    for (int i = 0; i < N_SECOND; i++)
+        mean_y += y[i] / N_SECOND;
+    double second_moment = 0.0;
+    double third_moment = 0.0;
+    for (int i = 0; i < N_FIRST; i++) {
+        second_moment += pow(0.3 * (x[i] - mean_x) / N_FIRST, 2.0);
+        third_moment += pow(0.3 * (x[i] - mean_x) / N_FIRST, 3.0);
+    }
+    for (int i = 0; i < N_SECOND; i++) {
+        second_moment += pow(0.7 * (y[i] - mean_y) / N_SECOND, 2.0);
+        third_moment += pow(0.7 * (y[i] - mean_y) / N_SECOND, 3.0);
+    }
+    const Stratum strata[] = {
+        {first,  N_FIRST,  0.3},
+        {second, N_SECOND, 0.7}
+    };
+    Bootstrapped got = stats_bootstrap_strata(strata, 2, false, 4);
+    assert_close(got.value, 0.3 * mean_x + 0.7 * mean_y, 1e-12, 0.0);
+    assert_int_equal(got.n_clusters, N_FIRST + N_SECOND);
+    check_all(&all, third_moment / 6.0 / pow(second_moment, 1.5), got);
+    free(all.outcomes);
+}
+
+static void test_strata_add_their_variances_when_drawn_alone(void **state)
+{
+    (void)state;
+    ClusterSum first[12];
+    ClusterSum second[15];
+    for (int i = 0; i < 12; i++)
+        first[i] = (ClusterSum){.sum = i * i, .n = 1 + i % 4};
+    for (int i = 0; i < 15; i++)
+        second[i] = (ClusterSum){.sum = 3.0 * (i % 5), .n = 2 + i % 3};
+    double mean[2];
+    double se[2];
+    stats_clustered_mean(first, 12, &mean[0], &se[0]);
+    stats_clustered_mean(second, 15, &mean[1], &se[1]);
+    const Stratum strata[] = {
+        {first,  12, 2.0 },
+        {second, 15, -1.0}
+    };
+    Bootstrapped got = stats_bootstrap_strata(strata, 2, false, 1);
+    assert_close(got.value, 2.0 * mean[0] - mean[1], 1e-12, 0.0);
+    assert_close(got.se, hypot(2.0 * se[0], se[1]), 1e-12, 0.0);
+}
+
+static void test_joint_strata_of_the_same_clusters_are_one(void **state)
+{
+    (void)state;
+    ClusterSum clusters[N];
+    for (int i = 0; i < N; i++)
+        clusters[i] = (ClusterSum){.sum = i * i - 20.0, .n = 5 + i};
+    const Stratum strata[] = {
+        {clusters, N, 0.25},
+        {clusters, N, 0.75}
+    };
+    Bootstrapped whole = stats_bootstrap(clusters, N, 3);
+    Bootstrapped got = stats_bootstrap_strata(strata, 2, true, 3);
+    assert_close(got.value, whole.value, 1e-12, 0.0);
+    assert_close(got.interval.low, whole.interval.low, 1e-9, 0.0);
+    assert_close(got.interval.high, whole.interval.high, 1e-9, 0.0);
+    assert_close(got.p, whole.p, 1e-9, 0.0);
+    assert_close(got.se, whole.se, 1e-12, 0.0);
+    assert_int_equal(got.n_clusters, N);
+    Bootstrapped alone = stats_bootstrap_strata(strata, 2, false, 3);
+    assert_true(alone.se < got.se); /* independent halves average out */
 }
 
 static void test_bootstrap_is_the_same_each_time_and_follows_its_seed(void **state)
@@ -310,6 +408,9 @@ int main(void)
         cmocka_unit_test(test_normal_quantile_undoes_the_distribution),
         cmocka_unit_test(test_bca_agrees_with_all_resamples_of_skewed_clusters),
         cmocka_unit_test(test_bca_agrees_with_all_resamples_of_unequal_clusters),
+        cmocka_unit_test(test_bca_of_strata_agrees_with_plain_resampling),
+        cmocka_unit_test(test_strata_add_their_variances_when_drawn_alone),
+        cmocka_unit_test(test_joint_strata_of_the_same_clusters_are_one),
         cmocka_unit_test(test_bootstrap_is_the_same_each_time_and_follows_its_seed),
         cmocka_unit_test(test_bootstrap_turns_with_the_sign_and_scales),
         cmocka_unit_test(test_bootstrap_of_equal_clusters_is_sure),
