@@ -11,6 +11,7 @@ USES_test_corpus := datasets models base
 USES_test_haystack := datasets models base
 USES_test_stats := reports base
 USES_test_stats_bootstrap := reports base
+USES_test_effective := reports base
 USES_test_store := reports base
 USES_test_store_open := reports base
 USES_test_grid := reports base
