@@ -19,6 +19,7 @@ typedef struct {
     RopeSpec spec;
     int64_t n_ctx;
     int64_t n_ctx_orig; /* 0: unknown */
+    bool is_claimed;    /* n_ctx_orig is the file's */
     char label[ROPE_TEXT_SIZE];
     double lambda; /* NaN: none */
     double factor;
@@ -46,7 +47,7 @@ static AnglePair angle_pair(const Angles *angles, int i)
     };
 }
 
-/* "λ = 4, base λb = 40000; d = 64, b = 10000, trained length 512" */
+/* "λ = 4, base λb = 40000; d = 64, b = 10000, trained length 512 claimed" */
 static void print_heading(const Angles *angles)
 {
     printf("%s:", angles->label);
@@ -55,7 +56,9 @@ static void print_heading(const Angles *angles)
     if (!isnan(angles->factor))
         printf(" factor = %.9g (freq_scale %.9g);", angles->factor, 1.0 / angles->factor);
     printf(" d = %d, b = %.9g", angles->spec.n_rot, angles->spec.theta);
-    if (angles->n_ctx_orig) printf(", trained length %lld", (long long)angles->n_ctx_orig);
+    if (angles->n_ctx_orig)
+        printf(", trained length %lld%s", (long long)angles->n_ctx_orig,
+               angles->is_claimed ? " claimed" : "");
     if (rope_spec_depends_on_n_ctx(&angles->spec))
         printf(", at n_ctx %lld", (long long)angles->n_ctx);
     printf("\n");
@@ -227,7 +230,9 @@ static bool collect(const Options *options, const SettingList *settings, bool le
         for (size_t i = 0; i < n_lengths; i++) {
             int64_t fallback = options->target ? options->target : spec->n_ctx_orig;
             int64_t n_ctx = options->n_ctx.n ? options->n_ctx.items[i] : fallback;
-            if (!make_angles(spec, n_ctx, length_is_known, &out[(*n)++], err)) return false;
+            Angles *angles = &out[(*n)++];
+            if (!make_angles(spec, n_ctx, length_is_known, angles, err)) return false;
+            angles->is_claimed = options->model.n > 0 && options->n_ctx_orig == 0;
         }
     }
     return true;

@@ -15,7 +15,7 @@ bool sweep_put_model(Store *store, const PlanModel *model, Err *err)
         .format = model->format,
         .arch = model->config.arch,
         .n_params = model->n_params,
-        .n_ctx_train = model->config.n_ctx_train,
+        .n_ctx_train = model->config.rope.n_ctx_orig,
         .n_ctx_orig = model->own.n_ctx_orig,
         .theta = model->own.theta,
         .n_rot = model->own.n_rot,

@@ -32,13 +32,19 @@ typedef struct {
     size_t n_points;
 } ChartSeries;
 
+/* A vertical line. */
+typedef struct {
+    double x; /* NaN: none */
+    const char *label;
+} ChartMark;
+
 typedef struct {
     const char *sentence; /* aria-label */
     const char *x_label;
     const char *y_label;
-    const char *unit; /* "fraction": the y axis runs from 0 to 100 % */
-    double mark_x;    /* a vertical line; NaN: none */
-    const char *mark_label;
+    const char *unit;       /* "fraction": the y axis runs from 0 to 100 % */
+    const ChartMark *marks; /* their labels stand one under the other */
+    size_t n_marks;
     const ChartSeries *series;
     size_t n_series;
 } LineChart;

@@ -16,6 +16,7 @@ enum {
     RIGHT = 14,
     TOP = 28,
     BOTTOM = 46,
+    MARK_LINE = 14,
     MAX_X_TICKS = 10,
     MAX_Y_TICKS = 20,
 };
@@ -186,18 +187,30 @@ static void put_x_axis(const Frame *frame, Buf *out)
     }
 }
 
-static void put_mark(const LineChart *chart, const Frame *frame, Buf *out)
+static bool is_within(const ChartMark *mark, const Frame *frame)
 {
-    if (!(chart->mark_x >= frame->x.low && chart->mark_x <= frame->x.high)) return;
-    double x = place(&frame->x, chart->mark_x);
-    bool left = x > WIDTH * 0.7;
-    buf_printf(out,
-               "<line class=\"trained\" x1=\"%.1f\" x2=\"%.1f\" y1=\"%d\" y2=\"%d\"/><text "
-               "class=\"mark %s\" x=\"%.1f\" y=\"%d\">",
-               x, x, TOP - 18, HEIGHT - BOTTOM, left ? "left" : "right", left ? x - 6 : x + 6,
-               TOP - 14);
-    html_text(out, chart->mark_label);
-    buf_puts(out, "</text>\n");
+    return mark->x >= frame->x.low && mark->x <= frame->x.high;
+}
+
+/* Lines first: a label stands on a ground of its own, so that no line crosses it. */
+static void put_marks(const LineChart *chart, const Frame *frame, Buf *out)
+{
+    for (size_t i = 0; i < chart->n_marks; i++) {
+        double x = place(&frame->x, chart->marks[i].x);
+        if (is_within(&chart->marks[i], frame))
+            buf_printf(out,
+                       "<line class=\"trained\" x1=\"%.1f\" x2=\"%.1f\" y1=\"%d\" y2=\"%d\"/>\n", x,
+                       x, TOP - 18, HEIGHT - BOTTOM);
+    }
+    for (size_t i = 0; i < chart->n_marks; i++) {
+        double x = place(&frame->x, chart->marks[i].x);
+        bool left = x > WIDTH * 0.7;
+        if (!is_within(&chart->marks[i], frame)) continue;
+        buf_printf(out, "<text class=\"mark %s\" x=\"%.1f\" y=\"%d\">", left ? "left" : "right",
+                   left ? x - 6 : x + 6, TOP - 14 + (int)i * MARK_LINE);
+        html_text(out, chart->marks[i].label);
+        buf_puts(out, "</text>\n");
+    }
 }
 
 /* The mark of a hue: its shape is a second code beside the colour. */
@@ -303,7 +316,7 @@ void chart_lines(const LineChart *chart, Buf *out)
     buf_puts(out, "\">\n");
     put_y_axis(chart, &frame, out);
     put_x_axis(&frame, out);
-    put_mark(chart, &frame, out);
+    put_marks(chart, &frame, out);
     for (size_t i = 0; i < chart->n_series; i++)
         put_series(chart, &frame, i, out);
     buf_printf(out, "<text class=\"axis\" x=\"%d\" y=\"%d\">", (LEFT + WIDTH - RIGHT) / 2,

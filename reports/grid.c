@@ -23,7 +23,8 @@ static const int64_t max_n = (int64_t)1 << 40;
 static const char list_sql[] =
     "SELECT model_hash, model, corpus, probe, protocol, params, bos_policy, precision, seed,"
     " numeric_version, limited, coalesce(metric, ''), min(place), min(unit), min(direction),"
-    " max(n_ctx_orig), corpus_hash, max(n_rot)"
+    " (SELECT n_ctx_orig FROM model WHERE hash = model_hash), corpus_hash, max(n_rot),"
+    " (SELECT n_ctx_train FROM model WHERE hash = model_hash)"
     " FROM v_cell_all WHERE " REPORT_IN_SCOPE
     " GROUP BY model, model_hash, probe, protocol, params, corpus_hash, bos_policy, precision, seed,"
     " numeric_version, limited, metric"
@@ -154,6 +155,7 @@ static Grid read_grid(Stmt *stmt)
         .n_ctx_orig = stmt_i64(stmt, 15),
         .corpus_hash = column_copy(stmt, 16),
         .n_rot = (int)stmt_i64(stmt, 17),
+        .n_ctx_claimed = stmt_i64(stmt, 18),
     };
 }
 

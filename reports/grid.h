@@ -50,7 +50,8 @@ typedef struct {
     int place; /* 0: the first metric of its probe, the one to show when there is room for one */
     int direction; /* +1: higher is better, -1: lower is better, 0: neither, no best is marked */
     bool limited;  /* made with --limit: not to be quoted */
-    int64_t n_ctx_orig;
+    int64_t n_ctx_orig;    /* trained length as it was last used with the model */
+    int64_t n_ctx_claimed; /* trained length as the model's file states it; 0: it does not */
     int n_rot;
     size_t n_rows;
     size_t n_cols;

@@ -8,6 +8,7 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "reports/grid.h"
+#include "reports/knee.h"
 #include "reports/report_internal.h"
 
 typedef struct {
@@ -180,6 +181,16 @@ static void put_footing(const Grid *grid, GridStyle style, Buf *out)
     free(method);
 }
 
+/* What a grid of perplexities says of the trained length. */
+static void put_knee(const Grid *grid, GridStyle style, Buf *out)
+{
+    Knee knee;
+    if (grid->place != 0 || !knee_of_plain(grid, &knee)) return;
+    if (style == GRID_MARKDOWN) buf_putc(out, '\n');
+    knee_text(&knee, grid->n_ctx_claimed, out);
+    buf_putc(out, '\n');
+}
+
 void grid_table(const Grid *grid, GridStyle style, Buf *out)
 {
     put_heading(grid, style, out);
@@ -190,4 +201,5 @@ void grid_table(const Grid *grid, GridStyle style, Buf *out)
     }
     free_table(&table);
     put_footing(grid, style, out);
+    put_knee(grid, style, out);
 }

@@ -36,6 +36,16 @@ void page_looks(const Grid *grid, ChartLook *looks);
 /* Lowest and highest value of the done cells; 0 and 1 for fractions. */
 void page_value_range(const Grid *grid, double *low, double *high);
 
+/* What a chart over lengths marks: the trained length, and the measured knee of plain RoPE where the grid has one. */
+typedef struct {
+    ChartMark items[2];
+    char labels[2][48];
+} PageMarks;
+void page_marks(const Grid *grid, PageMarks *out);
+
+/* "claimed" when the trained length is the one that the model's file states, else "given". */
+const char *page_origin(const Grid *grid);
+
 /* Appends the heat map of a grid with colours over low … high; compact for small multiples. */
 void page_heat(Page *page, const Grid *grid, double low, double high, bool compact);
 

@@ -170,13 +170,14 @@ static void put_curves(Page *page, const Grid *grid, size_t col, const Curve *cu
     char *sentence = str_format("Line chart of nll against the position in windows of %lld tokens "
                                 "for %zu settings; the table under it holds the same numbers",
                                 (long long)grid->n_ctx[col], n_series);
-    char *mark = str_format("trained: %lld", (long long)grid->n_ctx_orig);
+    PageMarks marks;
+    page_marks(grid, &marks);
     LineChart chart = {.sentence = sentence,
                        .x_label = "position in the window (tokens)",
                        .y_label = "nll (nats/token)",
                        .unit = "nats/token",
-                       .mark_x = grid->n_ctx_orig > 0 ? (double)grid->n_ctx_orig : (double)NAN,
-                       .mark_label = mark,
+                       .marks = marks.items,
+                       .n_marks = COUNT_OF(marks.items),
                        .series = series,
                        .n_series = n_series};
     buf_printf(page->out,
@@ -185,7 +186,6 @@ static void put_curves(Page *page, const Grid *grid, size_t col, const Curve *cu
     chart_lines(&chart, page->out);
     put_curve_table(grid, curves, page->out);
     buf_puts(page->out, "</figure>\n");
-    free(mark);
     free(sentence);
     free(series);
     free(looks);

@@ -8,6 +8,7 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "reports/chart.h"
+#include "reports/knee.h"
 #include "reports/page.h"
 
 /* Methods get hues in the order in which they appear; within a method the tone rises with the row, and so with lambda or factor.
@@ -72,6 +73,24 @@ static ChartPoint *make_points(const Grid *grid, char **notes)
     return points;
 }
 
+const char *page_origin(const Grid *grid)
+{
+    return grid->n_ctx_orig == grid->n_ctx_claimed ? "claimed" : "given";
+}
+
+void page_marks(const Grid *grid, PageMarks *out)
+{
+    Knee knee = {.knee = (double)NAN};
+    *out = (PageMarks){0};
+    if (!knee_of_plain(grid, &knee)) knee.knee = (double)NAN;
+    snprintf(out->labels[0], sizeof out->labels[0], "%s: %lld", page_origin(grid),
+             (long long)grid->n_ctx_orig);
+    snprintf(out->labels[1], sizeof out->labels[1], "measured knee: %.0f", knee.knee);
+    out->items[0] =
+        (ChartMark){grid->n_ctx_orig > 0 ? (double)grid->n_ctx_orig : (double)NAN, out->labels[0]};
+    out->items[1] = (ChartMark){knee.knee, out->labels[1]};
+}
+
 static void put_lines(Page *page, const Grid *grid, char **notes)
 {
     ChartLook *looks = mem_zalloc(grid->n_rows + 1, sizeof *looks);
@@ -84,19 +103,19 @@ static void put_lines(Page *page, const Grid *grid, char **notes)
                                     .points = points + row * grid->n_cols,
                                     .n_points = grid->n_cols};
     char *sentence = chart_sentence("Line chart", grid);
-    char *mark = str_format("trained: %lld", (long long)grid->n_ctx_orig);
+    PageMarks marks;
+    page_marks(grid, &marks);
     LineChart chart = {.sentence = sentence,
                        .x_label = "n_ctx (tokens)",
                        .y_label = *grid->metric ? grid->metric : grid->probe,
                        .unit = grid->unit,
-                       .mark_x = grid->n_ctx_orig > 0 ? (double)grid->n_ctx_orig : (double)NAN,
-                       .mark_label = mark,
+                       .marks = marks.items,
+                       .n_marks = COUNT_OF(marks.items),
                        .series = series,
                        .n_series = grid->n_rows};
     buf_puts(page->out, "<figure>\n");
     chart_lines(&chart, page->out);
     buf_puts(page->out, "</figure>\n");
-    free(mark);
     free(sentence);
     free(points);
     free(series);
@@ -271,10 +290,26 @@ void page_grid_table(Page *page, const Grid *grid)
     buf_puts(out, "</tbody></table></div></details>\n");
 }
 
+/* Claim and measurement of the trained length. */
+static void put_knee(const Grid *grid, Buf *out)
+{
+    Knee knee;
+    Buf text = {0};
+    if (!knee_of_plain(grid, &knee)) return;
+    KneeVerdict verdict = knee_against_claim(&knee, grid->n_ctx_claimed);
+    bool disagree = verdict == KNEE_LONGER || verdict == KNEE_SHORTER;
+    knee_text(&knee, grid->n_ctx_claimed, &text);
+    buf_puts(out, disagree ? "<p class=\"warn\">" : "<p>");
+    html_text(out, buf_text(&text));
+    buf_puts(out, "</p>\n");
+    buf_free(&text);
+}
+
 /* A grid without a metric has no cell that is done: its map tells why, and there is nothing else to show. */
 static void put_main_grid(Page *page, const Grid *grid)
 {
     page_grid_heading(page, grid);
+    put_knee(grid, page->out);
     buf_puts(page->out, "<div class=\"pair\">\n");
     put_heat_figure(page, grid);
     if (*grid->metric) {

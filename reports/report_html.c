@@ -117,8 +117,8 @@ static void put_tile(const Grid *grid, Buf *out)
     buf_puts(out, "</p><p class=\"dim\">");
     put_unscaled(grid, col, out);
     if (grid->n_ctx_orig > 0)
-        html_printf(out, "%.3g × the trained %lld",
-                    (double)grid->n_ctx[col] / (double)grid->n_ctx_orig,
+        html_printf(out, "%.3g × the %s trained length %lld",
+                    (double)grid->n_ctx[col] / (double)grid->n_ctx_orig, page_origin(grid),
                     (long long)grid->n_ctx_orig);
     if (*lambda) html_printf(out, " · λ by formula: %s", lambda);
     buf_puts(out, "</p></article>\n");
@@ -184,7 +184,8 @@ static void put_header(Page *page)
         if (last && str_equal(last, grid->model_hash)) continue;
         html_printf(out, "%s%s", last ? ", " : "", grid->model);
         if (grid->n_ctx_orig > 0)
-            html_printf(out, " (trained at %lld tokens)", (long long)grid->n_ctx_orig);
+            html_printf(out, " (trained length %lld, %s)", (long long)grid->n_ctx_orig,
+                        page_origin(grid));
         last = grid->model_hash;
     }
     if (!last) buf_puts(out, "This database holds no cells yet.");

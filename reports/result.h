@@ -36,7 +36,7 @@ typedef struct {
     const char *format;
     const char *arch;
     int64_t n_params;
-    int64_t n_ctx_train; /* as claimed */
+    int64_t n_ctx_train; /* as claimed, before any scaling in the file; 0: unknown */
     int64_t n_ctx_orig;  /* as used */
     double theta;
     int n_rot;

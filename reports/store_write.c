@@ -9,7 +9,8 @@ static const char *const sql_texts[SQL_COUNT] = {
         "INSERT INTO model (hash, name, path, format, arch, n_params, n_ctx_train, n_ctx_orig, theta, n_rot,"
         " rope_found, tokenizer, notes) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
         " ON CONFLICT (hash) DO UPDATE SET name = excluded.name, path = excluded.path,"
-        " n_ctx_orig = excluded.n_ctx_orig, theta = excluded.theta, notes = excluded.notes",
+        " n_ctx_train = excluded.n_ctx_train, n_ctx_orig = excluded.n_ctx_orig, theta = excluded.theta,"
+        " rope_found = excluded.rope_found, notes = excluded.notes",
     [SQL_PUT_CORPUS] =
         "INSERT INTO corpus (hash, name, path, n_bytes) VALUES (?, ?, ?, ?)"
         " ON CONFLICT (hash) DO UPDATE SET name = excluded.name, path = excluded.path",

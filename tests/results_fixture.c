@@ -40,6 +40,7 @@ Fixture results_open(const char *text)
                       .path = text,
                       .format = text,
                       .arch = text,
+                      .n_ctx_train = 256,
                       .n_ctx_orig = 256,
                       .theta = 1e4,
                       .n_rot = 32,

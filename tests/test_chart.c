@@ -73,7 +73,6 @@ static void test_a_line_breaks_where_a_value_is_missing(void **state)
                        .x_label = "x",
                        .y_label = "y",
                        .unit = "nats",
-                       .mark_x = NAN,
                        .series = &series,
                        .n_series = 1};
     Buf out = {0};
@@ -107,7 +106,6 @@ static void test_charts_survive_extreme_values(void **state)
                                .x_label = "x",
                                .y_label = "y",
                                .unit = "",
-                               .mark_x = NAN,
                                .series = &series,
                                .n_series = 1};
             HeatCell cells[] = {

@@ -245,7 +245,7 @@ static void test_the_page_is_well_formed(void **state)
     static const char *const wanted[] = {
         "default-src 'none'",      "lang=\"en\"",        "<main>",      "aria-label=\"Heat map",
         "aria-label=\"Line chart", "skipped_short_text", "host-a",      "id=\"depths\"",
-        "id=\"positions\"",        "id=\"angles\"",      "trained: 256"};
+        "id=\"positions\"",        "id=\"angles\"",      "claimed: 256"};
     for (size_t i = 0; i < COUNT_OF(wanted); i++)
         if (!strstr(page, wanted[i])) fail_msg("the page lacks %s", wanted[i]);
     free(page);
@@ -360,6 +360,30 @@ static void test_the_queries_of_the_manual_run(void **state)
     buf_free(&manual);
 }
 
+static void test_every_form_says_where_claim_and_measurement_disagree(void **state)
+{
+    (void)state;
+    Fixture fixture = results_open(NULL);
+    results_add_setting(&fixture, 0, "none", NAN, NAN);
+    for (int64_t n_ctx = 64; n_ctx <= 256; n_ctx *= 2)
+        results_finish_value(
+            &fixture, results_add_cell(&fixture, &(Place){0, n_ctx, NAN, false, NULL, false}),
+            (double)n_ctx);
+    char *page = results_report(fixture.store, "html", &(ReportOptions){0});
+    assert_non_null(strstr(page, "tiny (trained length 256, claimed)"));
+    assert_non_null(strstr(page, "<p class=\"warn\">trained length: 256 claimed, measured knee of "
+                                 "plain RoPE 67 tokens"));
+    assert_non_null(strstr(page, ">claimed: 256</text>"));
+    assert_non_null(strstr(page, ">measured knee: 67</text>"));
+    free(page);
+    char *table = results_report(fixture.store, "md", &(ReportOptions){0});
+    assert_non_null(
+        strstr(table, "trained length: 256 claimed, measured knee of plain RoPE 67 tokens"));
+    assert_non_null(strstr(table, "they disagree, plain RoPE fails within the claimed length"));
+    free(table);
+    store_close(fixture.store);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -374,6 +398,7 @@ int main(void)
         cmocka_unit_test(test_cells_that_are_not_done_are_hatched_and_never_coloured),
         cmocka_unit_test(test_every_format_is_found_by_its_name),
         cmocka_unit_test(test_the_queries_of_the_manual_run),
+        cmocka_unit_test(test_every_form_says_where_claim_and_measurement_disagree),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

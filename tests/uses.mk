@@ -55,3 +55,4 @@ USES_test_rope_audit := models base
 USES_test_gguf_rope := models base
 USES_test_scaled_models := models base
 USES_test_theory := harness datasets models reports base
+USES_test_knee := reports base
