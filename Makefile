@@ -27,13 +27,20 @@ OPT_cov     := -O0 -g3 --coverage -fprofile-update=atomic
 OPT_fuzz    := $(OPT_asan) -fsanitize=fuzzer-no-link
 # The fuzzers run one thread; clang has no OpenMP library of its own everywhere.
 OPENMP := $(if $(filter fuzz,$(VARIANT)),-Wno-unknown-pragmas,-fopenmp)
-# Contraction is stated, since the default depends on -std; NaN must stay visible, so never -ffast-math.
-MATH  := -fno-math-errno -fno-trapping-math -ffp-contract=fast
+# Contraction is stated, since the default depends on -std: multiply-adds are fused in the kernels below and nowhere else, so
+# that the same source gives the same bits. NaN must stay visible, so never -ffast-math.
+MATH  := -fno-math-errno -fno-trapping-math -ffp-contract=off
 TUNE  := $(OPT_$(VARIANT)) $(MATH) -march=$(ARCH) $(OPENMP) $(CFLAGS)
 STD   := -std=c17 -D_DEFAULT_SOURCE -D_XOPEN_SOURCE=700 -I. $(PKG_CFLAGS)
 ALLC   = $(STD) $(WARN) $(if $(WERROR),-Werror) $(TUNE) -fno-common -MMD -MP
 LIBS   = $(PKG_LIBS) -lm -pthread $(LDLIBS)
 Q     := $(if $(V),,@)
+
+# One source for several vector widths; the program takes the widest that the machine has, whatever ARCH says.
+ifeq ($(shell uname -m),x86_64)
+$(B)/models/kernel_path_avx512.o: TUNE += -march=x86-64-v4 -mprefer-vector-width=512 -ffp-contract=fast
+$(B)/models/kernel_path_avx2.o:   TUNE += -march=x86-64-v3 -ffp-contract=fast
+endif
 
 # What the binary says of itself. Outside a git checkout of this project the constant above stands.
 COMMIT := $(if $(wildcard .git),$(shell git describe --always --dirty --tags 2>/dev/null))

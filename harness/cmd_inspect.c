@@ -146,7 +146,7 @@ static void put_config(const Inspection *in, Buf *out)
 {
     const ModelConfig *c = &in->config;
     char memory[32];
-    size_text((double)model_owned_bytes(in->file), memory);
+    size_text((double)model_owned_bytes(in->file, kernel_path_best()), memory);
     put_label(out, "model");
     buf_printf(out, "%s, %lld parameters, head %s\n", c->arch,
                (long long)model_n_params(c, in->tied),
@@ -276,7 +276,7 @@ static json_t *config_json(const Inspection *in)
         c->n_kv_heads, "head_dim", c->head_dim, "d_ff", c->d_ff, "vocab_size", c->vocab_size,
         "n_ctx_train", (json_int_t)c->n_ctx_train, "window", (json_int_t)c->window, "rms_eps",
         c->rms_eps, "tied", in->tied, "n_params", (json_int_t)model_n_params(c, in->tied),
-        "converted_bytes", (json_int_t)model_owned_bytes(in->file));
+        "converted_bytes", (json_int_t)model_owned_bytes(in->file, kernel_path_best()));
 }
 
 static json_t *rope_json(const ModelConfig *c)

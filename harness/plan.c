@@ -131,7 +131,7 @@ static bool read_model(PlanModel *model, const WeightFile *file, bool dry, Err *
     if (!weights_read_config(file, &model->config, err) || !model_check(file, err) ||
         !weights_read_tokenizer(file, &model->tokenizer, why, err))
         return false;
-    model->owned_bytes = model_owned_bytes(file);
+    model->owned_bytes = model_owned_bytes(file, kernel_path_best());
     bool tied = !weights_find(file, arch_find(model->config.arch)->slot_name[SLOT_HEAD]);
     model->n_params = model_n_params(&model->config, tied);
     model->format = str_dup(weights_format(file)->name);

@@ -104,8 +104,8 @@ static ProbeCost cost(const ProbeInput *input, int64_t n_ctx, double depth)
 {
     double trials = (double)probe_limited(input, probe_value(input->spec, "trials"));
     double n = (double)n_ctx, before = depth * n;
-    double tokens = (trials + 1.0) * (n - before) + trials * SESSION_CHUNK;
-    double pairs = (trials + 1.0) * (n * n - before * before) / 2.0 + trials * SESSION_CHUNK * n;
+    double tokens = (trials + 1.0) * (n - before);
+    double pairs = (trials + 1.0) * (n * n - before * before) / 2.0;
     return (ProbeCost){.n_tokens = llround(tokens), .n_pairs = pairs};
 }
 

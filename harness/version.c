@@ -39,10 +39,13 @@ char *version_text(void)
     Buf text = {0};
     char pcre[64];
     pcre2_config(PCRE2_CONFIG_VERSION, pcre);
+    char paths[128];
     char *blas = blas_text();
+    kernel_path_names(paths);
     buf_printf(&text, "ropewalk %s\n", BUILD_VERSION);
     buf_printf(&text, "compiler  %s\n", COMPILER);
     buf_printf(&text, "flags     %s\n", BUILD_FLAGS);
+    buf_printf(&text, "kernels   %s, of %s\n", kernel_path_best()->name, paths);
     buf_printf(&text, "blas      %s\n", blas);
     buf_printf(&text, "sqlite    %s\n", sqlite3_libversion());
     buf_printf(&text, "jansson   %s\n", jansson_version_str());
@@ -54,6 +57,6 @@ char *version_text(void)
 char *version_line(void)
 {
     const char *core = kernels_blas_core();
-    return str_format("ropewalk %s, %s, blas core %s", BUILD_VERSION, COMPILER,
-                      *core ? core : "unknown");
+    return str_format("ropewalk %s, %s, kernels %s, blas core %s", BUILD_VERSION, COMPILER,
+                      kernel_path_best()->name, *core ? core : "unknown");
 }

@@ -22,9 +22,10 @@ struct Forward {
     int64_t n_positions;
     int n_threads;
     RopeTable rope;
-    int64_t n_angles;                   /* positions whose angles are there */
-    float *keys[ROPE_MAX_KEY_VARIANTS]; /* [n_layers, n_kv_heads, n_positions, head_dim] */
-    float *values;
+    int64_t n_angles; /* positions whose angles are there */
+    AttentionShape attention;
+    float *keys[ROPE_MAX_KEY_VARIANTS];        /* [n_layers], of attention_key_floats each */
+    float *values;                             /* [n_layers], of attention_value_floats each */
     float *query_cos[ROPE_MAX_QUERY_VARIANTS]; /* [n_positions, n_pairs]; sin behind it */
     float *key_cos[ROPE_MAX_KEY_VARIANTS];
     float *rope_memory; /* of the angles and of keys[1], as the rotation in use needs them */
@@ -45,15 +46,14 @@ struct Forward {
     float *memory;  /* all of the above but rope_memory */
 };
 
-static AttentionShape attention_shape(const ModelConfig *config, int64_t n_positions, int n_threads)
+static AttentionShape attention_shape(const ModelConfig *config, int64_t n_positions)
 {
     return (AttentionShape){
         .n_heads = config->n_heads,
         .n_kv_heads = config->n_kv_heads,
         .head_dim = config->head_dim,
-        .kv_stride = n_positions,
+        .n_positions = n_positions,
         .window = config->window,
-        .n_threads = n_threads,
     };
 }
 
@@ -64,13 +64,12 @@ static void buffer_sizes(const ModelConfig *config, int64_t n_positions, int m,
                          size_t floats[N_BUFFERS])
 {
     size_t rows = (size_t)m;
-    size_t n = (size_t)n_positions;
     size_t q_width = (size_t)config->n_heads * (size_t)config->head_dim;
     size_t kv_width = (size_t)config->n_kv_heads * (size_t)config->head_dim;
-    AttentionShape shape = attention_shape(config, n_positions, 1);
+    AttentionShape shape = attention_shape(config, n_positions);
     size_t sizes[N_BUFFERS] = {
-        (size_t)config->n_layers * n * kv_width,
-        (size_t)config->n_layers * n * kv_width,
+        (size_t)config->n_layers * attention_key_floats(&shape),
+        (size_t)config->n_layers * attention_value_floats(&shape),
         rows * (size_t)config->d_model,
         rows * (size_t)config->d_model,
         rows * (size_t)config->d_model,
@@ -108,7 +107,7 @@ size_t forward_bytes(const ModelConfig *config, int64_t n_positions, int max_row
 Forward *forward_open(const Model *model, int64_t n_positions, int max_rows, int n_threads,
                       Err *err)
 {
-    assert(n_positions % ATTENTION_TILE == 0);
+    assert(n_positions % KERNEL_KEYS == 0);
     size_t floats[N_BUFFERS];
     buffer_sizes(&model->config, n_positions, max_rows, floats);
     float *memory =
@@ -116,7 +115,12 @@ Forward *forward_open(const Model *model, int64_t n_positions, int max_rows, int
     if (!memory) return NULL;
     Forward *f = mem_zalloc(1, sizeof *f);
     *f = (Forward){
-        .model = model, .n_positions = n_positions, .n_threads = n_threads, .memory = memory};
+        .model = model,
+        .n_positions = n_positions,
+        .n_threads = n_threads,
+        .attention = attention_shape(&model->config, n_positions),
+        .memory = memory,
+    };
     float **const buffers[N_BUFFERS] = {
         &f->keys[0],    &f->values,     &f->x,        &f->normed,   &f->delta,       &f->queries[0],
         &f->queries[1], &f->queries[2], &f->attended, &f->new_keys, &f->turned_keys, &f->new_values,
@@ -144,8 +148,8 @@ static size_t angle_floats(const RopeTable *table, int64_t n_positions)
 
 static size_t cache_floats(const ModelConfig *config, int64_t n_positions)
 {
-    return (size_t)config->n_layers * (size_t)n_positions * (size_t)config->n_kv_heads *
-           (size_t)config->head_dim;
+    AttentionShape shape = attention_shape(config, n_positions);
+    return (size_t)config->n_layers * attention_key_floats(&shape);
 }
 
 static bool keys_turn_apart(const RopeTable *table)
@@ -250,68 +254,53 @@ static void turn_queries(Forward *f, int64_t first, int n)
     }
 }
 
-/* Moves a chunk's keys or values into the cache of a layer. Rows from n on and rows that are not
- * finite become zero. Returns the first row that was not finite, or n. */
-static int store_rows(const Forward *f, const float *rows, float *cache, int64_t first, int n,
-                      int m)
-{
-    const ModelConfig *config = &f->model->config;
-    size_t head_dim = (size_t)config->head_dim;
-    int first_bad = n;
-    for (int row = 0; row < m; row++) {
-        const float *from = rows + (size_t)row * (size_t)config->n_kv_heads * head_dim;
-        bool usable = row < n && kernels_all_finite(from, (size_t)config->n_kv_heads * head_dim);
-        if (!usable && row < first_bad) first_bad = row;
-        for (int head = 0; head < config->n_kv_heads; head++, from += head_dim) {
-            float *to =
-                cache + ((size_t)head * (size_t)f->n_positions + (size_t)(first + row)) * head_dim;
-            if (usable)
-                memcpy(to, from, head_dim * sizeof *to);
-            else
-                memset(to, 0, head_dim * sizeof *to);
-        }
-    }
-    return first_bad;
-}
-
 /* Turns a chunk's keys in every variant and stores them. Returns the first row that was not
  * finite, or n. */
-static int store_keys(Forward *f, int layer, int64_t first, int n, int m)
+static int store_keys(Forward *f, int layer, int64_t first, int n)
 {
     const ModelConfig *config = &f->model->config;
-    size_t floats = (size_t)m * (size_t)config->n_kv_heads * (size_t)config->head_dim;
-    size_t layer_offset =
-        (size_t)layer * cache_floats(config, f->n_positions) / (size_t)config->n_layers;
+    size_t floats = (size_t)n * (size_t)config->n_kv_heads * (size_t)config->head_dim;
+    size_t layer_offset = (size_t)layer * attention_key_floats(&f->attention);
     int first_bad = n;
     for (int i = 0; i < f->rope.n_key_variants; i++) {
         memcpy(f->turned_keys, f->new_keys, floats * sizeof(float));
         rotate_heads(f, f->turned_keys, f->key_cos[i], first, n, config->n_kv_heads);
-        int bad = store_rows(f, f->turned_keys, f->keys[i] + layer_offset, first, n, m);
+        int bad = attention_store_keys(&f->attention, f->turned_keys, first, n,
+                                       f->keys[i] + layer_offset);
         if (bad < first_bad) first_bad = bad;
     }
     return first_bad;
 }
 
-static void attend(Forward *f, int layer, int64_t first, int m)
+static int store_values(Forward *f, int layer, int64_t first, int n)
 {
-    const ModelConfig *config = &f->model->config;
-    size_t layer_offset =
-        (size_t)layer * cache_floats(config, f->n_positions) / (size_t)config->n_layers;
-    AttentionShape shape = attention_shape(config, f->n_positions, f->n_threads);
+    return attention_store_values(&f->attention, f->new_values, first, n,
+                                  f->values +
+                                      (size_t)layer * attention_value_floats(&f->attention));
+}
+
+static void attend(Forward *f, int layer, int64_t first, int n)
+{
     AttentionInput input = {
-        .rope = &f->rope, .values = f->values + layer_offset, .first = first, .m = m};
+        .path = f->model->path,
+        .rope = &f->rope,
+        .values = f->values + (size_t)layer * attention_value_floats(&f->attention),
+        .first = first,
+        .m = n,
+        .n_threads = f->n_threads,
+    };
     for (int i = 0; i < f->rope.n_query_variants; i++)
         input.queries[i] = f->queries[i];
     for (int i = 0; i < f->rope.n_key_variants; i++)
-        input.keys[i] = f->keys[i] + layer_offset;
-    attention_chunk(&shape, &input, f->scratch, f->attended);
+        input.keys[i] = f->keys[i] + (size_t)layer * attention_key_floats(&f->attention);
+    attention_chunk(&f->attention, &input, f->scratch, f->attended);
 }
 
 /* y = x Wᵀ + b, where the model has this bias. */
 static void linear(const Forward *f, const float *x, const float *weight, const float *bias,
                    float *y, LinearShape shape)
 {
-    kernels_linear(x, weight, y, shape, f->n_threads);
+    f->model->path->linear(x, weight, y, shape, f->n_threads);
     if (bias) kernels_add_bias(y, bias, shape.m, shape.n);
 }
 
@@ -321,9 +310,9 @@ static void norm(const Forward *f, const float *x, const float *weight, const fl
     const ModelConfig *config = &f->model->config;
     LayerNorm layer_norm = {weight, bias, config->d_model, config->rms_eps};
     if (bias)
-        kernels_layer_norm(x, &layer_norm, y, m);
+        f->model->path->layer_norm(x, &layer_norm, y, m);
     else
-        kernels_rms_norm(x, weight, y, m, config->d_model, config->rms_eps);
+        f->model->path->rms_norm(x, weight, y, m, config->d_model, config->rms_eps);
 }
 
 /* Queries, keys and values of m rows of normed, not rotated yet. */
@@ -337,10 +326,10 @@ static void project(Forward *f, const float *const *slot, int m)
     linear(f, f->normed, slot[SLOT_WK], slot[SLOT_BK], f->new_keys, to_kv);
     linear(f, f->normed, slot[SLOT_WV], slot[SLOT_BV], f->new_values, to_kv);
     if (!(config->features & MODEL_QK_NORM)) return;
-    kernels_rms_norm(f->queries[0], slot[SLOT_Q_NORM], f->queries[0], m * config->n_heads, head_dim,
-                     config->rms_eps);
-    kernels_rms_norm(f->new_keys, slot[SLOT_K_NORM], f->new_keys, m * config->n_kv_heads, head_dim,
-                     config->rms_eps);
+    f->model->path->rms_norm(f->queries[0], slot[SLOT_Q_NORM], f->queries[0], m * config->n_heads,
+                             head_dim, config->rms_eps);
+    f->model->path->rms_norm(f->new_keys, slot[SLOT_K_NORM], f->new_keys, m * config->n_kv_heads,
+                             head_dim, config->rms_eps);
 }
 
 /* delta = Wo attention(…). Returns the first row whose key or value was not finite, or n. */
@@ -348,14 +337,12 @@ static int attention_block(Forward *f, int layer, int64_t first, int n, int m)
 {
     const ModelConfig *config = &f->model->config;
     const float *const *slot = f->model->layers[layer].slot;
-    size_t layer_offset =
-        (size_t)layer * cache_floats(config, f->n_positions) / (size_t)config->n_layers;
     norm(f, f->x, slot[SLOT_ATTN_NORM], slot[SLOT_ATTN_NORM_BIAS], f->normed, m);
     project(f, slot, m);
     turn_queries(f, first, n);
-    int bad_key = store_keys(f, layer, first, n, m);
-    int bad_value = store_rows(f, f->new_values, f->values + layer_offset, first, n, m);
-    attend(f, layer, first, m);
+    int bad_key = store_keys(f, layer, first, n);
+    int bad_value = store_values(f, layer, first, n);
+    attend(f, layer, first, n);
     linear(f, f->attended, slot[SLOT_WO], slot[SLOT_BO], f->delta,
            (LinearShape){m, config->d_model, config->n_heads * config->head_dim});
     return bad_key < bad_value ? bad_key : bad_value;
@@ -377,13 +364,13 @@ static void ffn_block(Forward *f, int layer, int m)
         return;
     }
     linear(f, f->normed, slot[SLOT_W_GATE], slot[SLOT_B_GATE], f->gate, widen);
-    kernels_swiglu(f->gate, f->up, n_inner);
+    f->model->path->swiglu(f->gate, f->up, n_inner);
     linear(f, f->gate, slot[SLOT_W_DOWN], slot[SLOT_B_DOWN], f->normed, narrow);
 }
 
 int64_t forward_chunk(Forward *f, const int32_t *tokens, int64_t first, int n, int m)
 {
-    assert(n >= 1 && n <= m && first + m <= f->n_positions);
+    assert(n >= 1 && n <= m && first + n <= f->n_positions);
     size_t n_x = (size_t)m * (size_t)f->model->config.d_model;
     bool parallel = (f->model->config.features & MODEL_PARALLEL) != 0;
     int first_bad = n;
@@ -400,13 +387,16 @@ int64_t forward_chunk(Forward *f, const int32_t *tokens, int64_t first, int n, i
     return first_bad < n ? first + first_bad : -1;
 }
 
-const float *forward_head(Forward *f, int first_row, int n_rows)
+const float *forward_head(Forward *f, const int *rows, int n_rows)
 {
     assert(n_rows <= FORWARD_HEAD_ROWS);
     const ModelConfig *config = &f->model->config;
-    const float *x = f->x + (size_t)first_row * (size_t)config->d_model;
-    norm(f, x, f->model->out_norm, f->model->out_norm_bias, f->normed, n_rows);
-    kernels_linear(f->normed, f->model->head, f->logits,
-                   (LinearShape){n_rows, config->vocab_size, config->d_model}, f->n_threads);
+    size_t d_model = (size_t)config->d_model;
+    for (int i = 0; i < n_rows; i++)
+        norm(f, f->x + (size_t)rows[i] * d_model, f->model->out_norm, f->model->out_norm_bias,
+             f->normed + (size_t)i * d_model, 1);
+    f->model->path->linear(f->normed, f->model->head, f->logits,
+                           (LinearShape){n_rows, config->vocab_size, config->d_model},
+                           f->n_threads);
     return f->logits;
 }

@@ -6,15 +6,14 @@
 #include "models/model.h"
 #include "models/rope.h"
 
-/* Rows that the head computes at once: a group is computed whole, so that a row's bits do not
- * depend on which others are wanted. */
+/* Rows that the head computes at once. */
 enum { FORWARD_HEAD_ROWS = 64 };
 
 /* Keys and values of every layer, and the buffers that a chunk needs. */
 typedef struct Forward Forward;
 
-/* For chunks of at most max_rows rows at positions below n_positions (a multiple of the attention
- * tile). The model must outlive it.
+/* For chunks of at most max_rows rows at positions below n_positions (a multiple of KERNEL_KEYS).
+ * The model must outlive it.
  * Errors: NOMEM. */
 Forward *forward_open(const Model *model, int64_t n_positions, int max_rows, int n_threads,
                       Err *err) MUST_USE;
@@ -31,14 +30,14 @@ size_t forward_rope_bytes(const ModelConfig *config, int64_t n_positions, const 
 bool forward_set_rope(Forward *forward, const RopeTable *table, Err *err) MUST_USE;
 
 /* Runs n tokens at positions first … first+n-1 through all layers and stores their keys and
- * values. m >= n rows are computed; rows from n on are padding whose keys and values are zero.
- * Keys and values before first must be there already. Returns the first position whose key or
+ * values. Keys and values before first must be there already. m >= n rows are computed, the others being padding: bits
+ * are equal where first and m are multiples of the path's granule. Returns the first position whose key or
  * value was not finite, or -1; such rows are stored as zero, so that they cannot reach positions
  * before them. */
 int64_t forward_chunk(Forward *forward, const int32_t *tokens, int64_t first, int n, int m);
 
-/* Logits of rows first_row … first_row+n_rows-1 of the last chunk, [n_rows, vocab_size]. Lends
- * until the next call. */
-const float *forward_head(Forward *forward, int first_row, int n_rows);
+/* Logits of n_rows rows of the last chunk, [n_rows, vocab_size]; rows may be in any order. Where the path's granule is not 1,
+ * they must be whole granules, in order. Lends until the next call. */
+const float *forward_head(Forward *forward, const int *rows, int n_rows);
 
 #endif

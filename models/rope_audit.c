@@ -12,7 +12,7 @@
 
 #include "base/mem.h"
 #include "base/rng.h"
-#include "models/kernels.h"
+#include "models/kernel_path.h"
 
 enum {
     N_SAMPLES = 4096,
@@ -198,7 +198,8 @@ static void score_pairs(const RopeTable *table, const Pair *pairs, int64_t moved
         *norm_error = fmax(*norm_error, fabs(query / table->amplitude - 1.0));
         *norm_error = fmax(*norm_error, fabs(key / table->amplitude - 1.0));
     }
-    kernels_linear(vectors->queries, vectors->keys, scores, (LinearShape){TILE, TILE, d}, 1);
+    kernel_path_product(kernel_path_best(), vectors->queries, vectors->keys, scores,
+                        (LinearShape){TILE, TILE, d});
 }
 
 static void measure_tile(const RopeTable *table, const Pair *pairs, int64_t n_ctx,

@@ -1,20 +1,15 @@
 /* The timeline: which tokens are held, whose keys are valid, which rows were scored.
  *
- * Bits do not depend on history because every number is computed by calls of the same shape on
- * the same place:
- * - chunks of SESSION_CHUNK tokens start at multiples of SESSION_CHUNK; a ragged last one is
- *   padded with zero rows. A row's
- *     slot in every sgemm is its position mod SESSION_CHUNK.
- * - a prefix is kept in whole chunks. A kept chunk whose rows are wanted but were not scored is
- *   computed again,
- *     which writes the keys and values that are there already.
- * - the head computes aligned groups of FORWARD_HEAD_ROWS rows whole. - tokens that generate
- *   adds are computed one row at a time, by calls of another shape; the chunks they touch are
- *   never kept.
+ * Bits do not depend on history. In the paths of our own a row's bits depend on the row and on what stands before it, so a prefix is kept
+ * to the token, chunks start anywhere, and the head computes the wanted rows alone. In a path with a granule, bits depend
+ * also on a row's place within it: chunks start at multiples of it, are padded to whole granules, a prefix is kept in whole ones, and
+ * the head computes them whole. Tokens that generate adds are computed one row at a time, which is another shape there: what they touch is
+ * never kept.
  *
- * States of a position:   unknown --chunk--> valid keys --head--> scored A prompt that differs at
- * position p takes everything from the start of p's chunk back to unknown; the score of row p-1
- * goes with it, since its target was token p. */
+ * States of a position:   unknown --chunk--> valid keys --head--> scored
+ * A prompt that differs at position p takes everything from p (its granule) on back to unknown; the score of row p-1
+ * goes with it, since its target was token p. A valid row that is wanted but was not scored is computed again, which writes
+ * the keys and values that are there already. */
 #include "models/session.h"
 
 #include <math.h>
@@ -22,11 +17,10 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "models/attention.h"
 #include "models/forward.h"
 #include "models/kernels.h"
 
-static_assert(SESSION_CHUNK % ATTENTION_TILE == 0, "a chunk covers whole tiles");
+static_assert(SESSION_CHUNK % KERNEL_KEYS == 0, "a session covers whole panels of keys");
 static_assert(SESSION_CHUNK % FORWARD_HEAD_ROWS == 0, "a chunk covers whole head groups");
 
 struct Session {
@@ -39,16 +33,22 @@ struct Session {
     bool has_rope;
     int32_t *tokens;        /* [n_ctx_max]: the timeline */
     int64_t n_tokens;       /* tokens of it that are known */
-    int64_t n_valid;        /* positions with valid keys: a multiple of SESSION_CHUNK */
+    int64_t n_valid;        /* positions with valid keys: a multiple of the granule */
     int64_t nonfinite_from; /* first position that is not finite; INT64_MAX: none */
     TokenScore *scores;     /* [n_ctx_max]: row i predicts token i + 1 */
     uint8_t *scored;        /* [n_ctx_max] */
     int64_t n_prefilled;
 };
 
+/* Positions of the cache, for panels of keys and granules. */
 static int64_t padded(int64_t n)
 {
     return (n + SESSION_CHUNK - 1) / SESSION_CHUNK * SESSION_CHUNK;
+}
+
+static int64_t granule_of(const Session *s)
+{
+    return s->model->path->granule;
 }
 
 static size_t timeline_bytes(int64_t n_ctx_max)
@@ -105,10 +105,10 @@ int64_t session_n_prefilled(const Session *session)
     return session->n_prefilled;
 }
 
-/* Forgets everything from position n on, in whole chunks. */
+/* Forgets everything from position n on, in whole granules. */
 static void truncate_to(Session *s, int64_t n)
 {
-    int64_t kept = n / SESSION_CHUNK * SESSION_CHUNK;
+    int64_t kept = n / granule_of(s) * granule_of(s);
     if (n < s->n_tokens) s->n_tokens = n;
     if (kept < s->n_valid) s->n_valid = kept;
     if (s->nonfinite_from >= s->n_valid) s->nonfinite_from = INT64_MAX;
@@ -156,16 +156,19 @@ static bool may_go_on(const Session *s, Err *err)
     return err_set(err, ERR_CANCELLED, "stopped on request");
 }
 
-/* Computes the chunk that starts at `first`: as many known tokens as it has. */
-static bool run_chunk(Session *s, int64_t first, Err *err)
+/* Computes positions first … as far as a chunk reaches, but not `end`; first must be valid already or the first that is not. Returns
+ * the position behind them, or -1. */
+static int64_t run_chunk(Session *s, int64_t first, int64_t end, Err *err)
 {
-    if (!may_go_on(s, err)) return false;
-    int n = (int)min_i64(SESSION_CHUNK, s->n_tokens - first);
-    int64_t bad = forward_chunk(s->forward, s->tokens + first, first, n, SESSION_CHUNK);
+    if (!may_go_on(s, err)) return -1;
+    int64_t granule = granule_of(s);
+    int n = (int)min_i64(SESSION_CHUNK, end - first);
+    int m = (int)((n + granule - 1) / granule * granule);
+    int64_t bad = forward_chunk(s->forward, s->tokens + first, first, n, m);
     if (bad >= 0 && bad < s->nonfinite_from) s->nonfinite_from = bad;
-    if (n == SESSION_CHUNK && first + n > s->n_valid) s->n_valid = first + n;
+    s->n_valid = max_i64(s->n_valid, first + n / granule * granule);
     s->n_prefilled += n;
-    return true;
+    return first + n;
 }
 
 static int32_t argmax(const float *logits, int n)
@@ -176,48 +179,59 @@ static int32_t argmax(const float *logits, int n)
     return best;
 }
 
-static int32_t rank_of(const float *logits, int n, int32_t id)
-{
-    int32_t rank = 0;
-    float own = logits[id];
-    for (int32_t i = 0; i < n; i++)
-        rank += logits[i] > own || (logits[i] == own && i < id);
-    return rank;
-}
-
 static TokenScore score_row(const Session *s, const float *logits, int64_t position)
 {
     int32_t target = s->tokens[position + 1];
-    double lse = kernels_log_sum_exp(logits, s->model->config.vocab_size);
-    double nll = lse - (double)logits[target];
+    LogitRow row = s->model->path->logit_row(logits, s->model->config.vocab_size, s->n_ids, target);
+    double nll = row.log_sum_exp - (double)logits[target];
     if (position >= s->nonfinite_from || !isfinite(nll))
         return (TokenScore){.nll = (double)NAN, .rank = s->n_ids, .argmax = -1};
-    return (TokenScore){nll, rank_of(logits, s->n_ids, target), argmax(logits, s->n_ids)};
+    return (TokenScore){nll, row.rank, row.argmax};
 }
 
-/* Scores the wanted rows of the chunk at `first`, which was the last to be computed. */
-static void score_chunk(Session *s, int64_t first, const uint8_t *want, int64_t n_rows)
+static bool lacks_score(const Session *s, int64_t row, const uint8_t *want)
+{
+    return want[row] && !s->scored[row];
+}
+
+static bool granule_lacks_scores(const Session *s, int64_t from, int64_t to, const uint8_t *want)
+{
+    for (int64_t row = from; row < to; row++)
+        if (lacks_score(s, row, want)) return true;
+    return false;
+}
+
+/* Gathers whole granules with rows that lack scores, from position *at on, as rows of the chunk that starts at `first`; moves *at
+ * behind what it looked at. Returns their number. */
+static int gather_rows(const Session *s, int64_t first, int64_t end, const uint8_t *want,
+                       int64_t *at, int rows[FORWARD_HEAD_ROWS])
+{
+    int n = 0;
+    int granule = (int)granule_of(s);
+    for (; *at < end && n + granule <= FORWARD_HEAD_ROWS; *at += granule) {
+        if (!granule_lacks_scores(s, *at, min_i64(*at + granule, end), want)) continue;
+        for (int i = 0; i < granule; i++)
+            rows[n++] = (int)(*at - first) + i;
+    }
+    return n;
+}
+
+/* Scores the wanted rows first … end-1 of the last chunk, which starts at `first`. */
+static void score_chunk(Session *s, int64_t first, int64_t end, const uint8_t *want)
 {
     size_t vocab_size = (size_t)s->model->config.vocab_size;
-    for (int group = 0; group < SESSION_CHUNK; group += FORWARD_HEAD_ROWS) {
-        int64_t from = first + group;
-        int64_t to = min_i64(from + FORWARD_HEAD_ROWS, n_rows);
-        const float *logits = NULL;
-        for (int64_t row = from; row < to; row++) {
-            if (!want[row]) continue;
-            if (!logits) logits = forward_head(s->forward, group, FORWARD_HEAD_ROWS);
-            s->scores[row] = score_row(s, logits + (size_t)(row - from) * vocab_size, row);
+    int rows[FORWARD_HEAD_ROWS];
+    int64_t at = first;
+    for (int n = 1; n > 0;) {
+        n = gather_rows(s, first, end, want, &at, rows);
+        const float *logits = n > 0 ? forward_head(s->forward, rows, n) : NULL;
+        for (int i = 0; i < n; i++) {
+            int64_t row = first + rows[i];
+            if (row >= end || !lacks_score(s, row, want)) continue;
+            s->scores[row] = score_row(s, logits + (size_t)i * vocab_size, row);
             s->scored[row] = 1;
         }
     }
-}
-
-/* Whether a wanted row of the chunk at `first` has no score yet. */
-static bool chunk_lacks_scores(const Session *s, int64_t first, const uint8_t *want, int64_t n_rows)
-{
-    for (int64_t row = first; row < min_i64(first + SESSION_CHUNK, n_rows); row++)
-        if (want[row] && !s->scored[row]) return true;
-    return false;
 }
 
 bool session_score(Session *session, const int32_t *tokens, int64_t n, const uint8_t *want,
@@ -230,11 +244,15 @@ bool session_score(Session *session, const int32_t *tokens, int64_t n, const uin
     int64_t n_rows = n - 1;
     while (n_rows > 0 && !want[n_rows - 1])
         n_rows--; /* what lies behind the last wanted row need not be computed */
-    for (int64_t first = 0; first < n_rows; first += SESSION_CHUNK) {
-        bool lacks = chunk_lacks_scores(s, first, want, n_rows);
-        if (first < s->n_valid && !lacks) continue;
-        if (!run_chunk(s, first, err)) return false;
-        if (lacks) score_chunk(s, first, want, n_rows);
+    for (int64_t row = 0; row < n_rows;) {
+        if (row < s->n_valid && !lacks_score(s, row, want)) {
+            row++;
+            continue;
+        }
+        int64_t first = row / granule_of(s) * granule_of(s);
+        row = run_chunk(s, first, n_rows, err);
+        if (row < 0) return false;
+        score_chunk(s, first, row, want);
     }
     for (int64_t row = 0; row < n_rows; row++)
         if (want[row]) out[row] = s->scores[row];
@@ -254,14 +272,20 @@ static const float *logits_of_last(Session *s, const int32_t *tokens, int64_t n,
     assert(s->has_rope);
     if (!check_tokens(s, tokens, n, err)) return NULL;
     sync_tokens(s, tokens, n);
-    int64_t last_chunk = (n - 1) / SESSION_CHUNK * SESSION_CHUNK;
-    for (int64_t first = min_i64(s->n_valid, last_chunk); first <= last_chunk;
-         first += SESSION_CHUNK)
-        if (!run_chunk(s, first, err)) return NULL;
-    int row = (int)(n - 1 - last_chunk);
-    int group = row / FORWARD_HEAD_ROWS * FORWARD_HEAD_ROWS;
-    const float *logits = forward_head(s->forward, group, FORWARD_HEAD_ROWS);
-    return logits + (size_t)(row - group) * (size_t)s->model->config.vocab_size;
+    int64_t granule = granule_of(s);
+    int64_t first = 0;
+    int64_t next = min_i64(s->n_valid, (n - 1) / granule * granule);
+    while (next < n) {
+        first = next;
+        next = run_chunk(s, first, n, err);
+        if (next < 0) return NULL;
+    }
+    int64_t own = (n - 1) / granule * granule; /* the last token's granule */
+    int rows[FORWARD_HEAD_ROWS];
+    for (int i = 0; i < granule; i++)
+        rows[i] = (int)(own - first) + i;
+    const float *logits = forward_head(s->forward, rows, (int)granule);
+    return logits + (size_t)(n - 1 - own) * (size_t)s->model->config.vocab_size;
 }
 
 bool session_logits(Session *session, const int32_t *tokens, int64_t n, float *logits, Err *err)
@@ -300,7 +324,7 @@ bool session_generate(Session *session, const int32_t *tokens, int64_t n, int64_
         if (!ok) break;
         int64_t bad = forward_chunk(s->forward, &id, position, 1, 1);
         if (bad >= 0 && bad < s->nonfinite_from) s->nonfinite_from = bad;
-        logits = forward_head(s->forward, 0, 1);
+        logits = forward_head(s->forward, (int[]){0}, 1);
     }
     truncate_to(s, min_i64(n, s->n_tokens));
     return ok;

@@ -1,9 +1,8 @@
 /* One mutable timeline on a model: the tokens so far, their keys and values, and the nll of each
  * token that was scored.
  *
- * session_score() keeps what it shares with the tokens it already holds, in whole chunks of
- * SESSION_CHUNK tokens, so that rising lengths and prompts with a common start cost only what is
- * new. **A number never depends on what ran before**, on threads or on how often a chunk was
+ * session_score() keeps what it shares with the tokens it already holds, so that rising lengths and prompts with a common start cost
+ * only what is new. **A number never depends on what ran before**, on threads or on how often a chunk was
  * computed: see the head of session.c for how. */
 #ifndef MODELS_SESSION_H
 #define MODELS_SESSION_H
@@ -11,11 +10,11 @@
 #include "models/model.h"
 #include "models/rope.h"
 
-enum { SESSION_CHUNK = 128 }; /* tokens a prefill step; also the key tile of attention */
+enum { SESSION_CHUNK = 256 }; /* most tokens of a prefill step; a stop request waits for one */
 
 /* Raised when any of the numbers a session gives for the same input changes; part of every cell's
  * key. */
-enum { SESSION_NUMERIC_VERSION = 1 };
+enum { SESSION_NUMERIC_VERSION = 2 };
 
 typedef struct Session Session;
 

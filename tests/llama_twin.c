@@ -79,10 +79,25 @@ static void attend(const ModelConfig *c, const TwinRope *rope, const double *q, 
     free(weight);
 }
 
+/* The layer's weights, row-major; free each. */
+static void plain_weights(const Model *model, int layer, float *w[N_LAYER_SLOTS])
+{
+    for (int slot = 0; slot < N_LAYER_SLOTS; slot++) {
+        Tensor shape = {0};
+        w[slot] = NULL;
+        if (!arch_has_slot(&model->config, (Slot)slot)) continue;
+        arch_slot_shape(&model->config, (Slot)slot, &shape);
+        w[slot] = calloc((size_t)tensor_count(&shape), sizeof *w[slot]);
+        if (!w[slot]) abort();
+        model_plain_weights(model, (Slot)slot, layer, w[slot]);
+    }
+}
+
 static void layer_forward(const Model *model, int layer, const TwinRope *rope, double *x, int n)
 {
     const ModelConfig *c = &model->config;
-    const float *const *w = model->layers[layer].slot;
+    float *w[N_LAYER_SLOTS];
+    plain_weights(model, layer, w);
     int q_width = c->n_heads * c->head_dim;
     int kv_width = c->n_kv_heads * c->head_dim;
     double *h = zeros((size_t)c->d_model);
@@ -125,6 +140,8 @@ static void layer_forward(const Model *model, int layer, const TwinRope *rope, d
     free(o);
     free(gate);
     free(up);
+    for (int slot = 0; slot < N_LAYER_SLOTS; slot++)
+        free(w[slot]);
 }
 
 double *llama_twin_logits(const Model *model, const TwinRope *rope, const int32_t *tokens, int n)
@@ -133,6 +150,9 @@ double *llama_twin_logits(const Model *model, const TwinRope *rope, const int32_
     double *x = zeros((size_t)n * (size_t)c->d_model);
     double *h = zeros((size_t)c->d_model);
     double *logits = zeros((size_t)n * (size_t)c->vocab_size);
+    float *head = calloc((size_t)c->vocab_size * (size_t)c->d_model, sizeof *head);
+    if (!head) abort();
+    model_plain_weights(model, SLOT_HEAD, 0, head);
     for (int t = 0; t < n; t++)
         for (int i = 0; i < c->d_model; i++)
             x[(size_t)t * (size_t)c->d_model + (size_t)i] =
@@ -141,11 +161,11 @@ double *llama_twin_logits(const Model *model, const TwinRope *rope, const int32_
         layer_forward(model, layer, rope, x, n);
     for (int t = 0; t < n; t++) {
         normalise(x + (size_t)t * (size_t)c->d_model, model->out_norm, h, c->d_model, c->rms_eps);
-        multiply(h, model->head, logits + (size_t)t * (size_t)c->vocab_size, c->vocab_size,
-                 c->d_model);
+        multiply(h, head, logits + (size_t)t * (size_t)c->vocab_size, c->vocab_size, c->d_model);
     }
     free(x);
     free(h);
+    free(head);
     return logits;
 }
 

@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/mem.h"
 #include "base/str.h"
 #include "models/dequant.h"
 #include "models/model.h"
@@ -120,6 +121,15 @@ static const char *write_model(const Variant *v)
     return folder;
 }
 
+/* For the path that takes matrices as they are. */
+static Model *load_plain(const char *path)
+{
+    Err err = {0};
+    Model *model = model_load_for(path, kernel_path_find("blas"), &err);
+    assert_ok(model, &err);
+    return model;
+}
+
 static Model *load_or_fail(const char *path)
 {
     Err err = {0};
@@ -138,9 +148,9 @@ static void test_f32_weights_are_used_where_they_are_mapped(void **state)
 {
     (void)state;
     const char *path = write_model(&(Variant){.name = "plain"});
-    Model *model = load_or_fail(path);
+    Model *model = load_plain(path);
     assert_null(model->owned);
-    assert_int_equal(model_owned_bytes(model->file), 0);
+    assert_int_equal(model_owned_bytes(model->file, model->path), 0);
     assert_ptr_equal(model->layers[0].slot[SLOT_WQ],
                      weights_find(model->file, "model.layers.0.self_attn.q_proj.weight")->data);
     assert_ptr_equal(model->head, weights_find(model->file, "lm_head.weight")->data);
@@ -152,14 +162,14 @@ static void test_f32_weights_are_used_where_they_are_mapped(void **state)
 static void test_half_weights_are_converted_once(void **state)
 {
     (void)state;
-    Model *half = load_or_fail(write_model(&(Variant){.name = "half", .half = true}));
-    Model *full = load_or_fail(write_model(&(Variant){.name = "full"}));
+    Model *half = load_plain(write_model(&(Variant){.name = "half", .half = true}));
+    Model *full = load_plain(write_model(&(Variant){.name = "full"}));
     size_t n = 0;
     for (size_t i = 0; i < COUNT_OF(pieces); i++) {
         size_t count = (size_t)pieces[i].rows * (size_t)(pieces[i].columns ? pieces[i].columns : 1);
         n += (count + 15) / 16 * 16;
     }
-    assert_int_equal(model_owned_bytes(half->file), n * sizeof(float));
+    assert_int_equal(model_owned_bytes(half->file, half->path), n * sizeof(float));
     for (int slot = 0; slot < N_LAYER_SLOTS; slot++) {
         const float *values = half->layers[0].slot[slot];
         if (!arch_has_slot(&half->config, (Slot)slot)) continue;
@@ -169,6 +179,34 @@ static void test_half_weights_are_converted_once(void **state)
     }
     model_free(half);
     model_free(full);
+}
+
+/* Every slot of every path, unpacked, holds the same floats. */
+static void test_packed_weights_are_the_plain_ones(void **state)
+{
+    (void)state;
+    Model *plain = load_plain(write_model(&(Variant){.name = "unpacked"}));
+    for (int i = 0; kernel_paths[i]; i++) {
+        Err err = {0};
+        if (!kernel_paths[i]->is_supported()) continue;
+        Model *model = model_load_for(weights_path(plain->file), kernel_paths[i], &err);
+        assert_ok(model, &err);
+        for (int slot = 0; slot < N_SLOTS; slot++) {
+            Tensor shape = {0};
+            if (!arch_has_slot(&plain->config, (Slot)slot)) continue;
+            arch_slot_shape(&plain->config, (Slot)slot, &shape);
+            size_t n = (size_t)tensor_count(&shape);
+            float *want = mem_zalloc(n, sizeof *want);
+            float *got = mem_zalloc(n, sizeof *got);
+            model_plain_weights(plain, (Slot)slot, 0, want);
+            model_plain_weights(model, (Slot)slot, 0, got);
+            assert_memory_equal(got, want, n * sizeof *got);
+            free(want);
+            free(got);
+        }
+        model_free(model);
+    }
+    model_free(plain);
 }
 
 static void test_each_missing_or_misshapen_tensor_is_named(void **state)
@@ -206,18 +244,18 @@ static void test_the_file_decides_whether_the_head_is_shared(void **state)
     static const char *const flags[] = {NULL, ",\"tie_word_embeddings\":true",
                                         ",\"tie_word_embeddings\":false"};
     for (size_t i = 0; i < COUNT_OF(flags); i++) {
-        Model *own = load_or_fail(write_model(&(Variant){.name = "own", .config_more = flags[i]}));
+        Model *own = load_plain(write_model(&(Variant){.name = "own", .config_more = flags[i]}));
         assert_ptr_not_equal(own->head, own->embedding);
         assert_note(own, "the file has a different head", i == 1);
         model_free(own);
-        Model *none = load_or_fail(write_model(
+        Model *none = load_plain(write_model(
             &(Variant){.name = "none", .config_more = flags[i], .left_out = pieces[0].name}));
         assert_ptr_equal(none->head, none->embedding);
         assert_note(none, "it shares the embedding", true);
         assert_note(none, "although the config says otherwise", i != 1);
         model_free(none);
     }
-    Model *same = load_or_fail(write_model(
+    Model *same = load_plain(write_model(
         &(Variant){.name = "same", .config_more = flags[1], .head_is_embedding = true}));
     assert_note(same, "different head", false);
     model_free(same);
@@ -226,10 +264,9 @@ static void test_the_file_decides_whether_the_head_is_shared(void **state)
 static void test_an_embedding_stored_as_the_head_is_found(void **state)
 {
     (void)state;
-    Model *model =
-        load_or_fail(write_model(&(Variant){.name = "head",
-                                            .config_more = ",\"tie_word_embeddings\":true",
-                                            .left_out = pieces[1].name}));
+    Model *model = load_plain(write_model(&(Variant){.name = "head",
+                                                     .config_more = ",\"tie_word_embeddings\":true",
+                                                     .left_out = pieces[1].name}));
     assert_ptr_equal(model->head, model->embedding);
     assert_note(model, "stored under the head's name only", true);
     model_free(model);
@@ -343,7 +380,7 @@ static void test_f16_gguf_is_the_folder_to_half_precision(void **state)
     Model *f32 = load_or_fail(shared_path("data/fixtures/neural-api/tiny_llama_f32.gguf"));
     assert_int_equal(hf->config.rope_layout, ROPE_HALVES);
     assert_int_equal(f16->config.rope_layout, ROPE_INTERLEAVED);
-    assert_true(model_owned_bytes(f16->file) > 0);
+    assert_true(model_owned_bytes(f16->file, f16->path) > 0);
     for (int layer = 0; layer < 2; layer++)
         for (int i = 0; i < 96; i++) {
             double want = (double)f32->layers[layer].slot[SLOT_W_DOWN][i];
@@ -414,14 +451,16 @@ static void test_a_random_model_has_the_stated_variance_and_repeats(void **state
     Model *b = model_random(&config, 7, &err);
     Model *c = model_random(&config, 8, &err);
     assert_int_equal(a->config.rope_layout, ROPE_INTERLEAVED);
-    assert_ptr_equal(a->head, a->embedding);
+    assert_int_equal(model_n_params(&config, true), model_n_params(&config, false) - 128 * 500);
     assert_string_equal(a->hash, b->hash);
     assert_string_not_equal(a->hash, c->hash);
     size_t n = (size_t)128 * 256;
-    const float *down = a->layers[1].slot[SLOT_W_DOWN];
-    assert_memory_equal(down, b->layers[1].slot[SLOT_W_DOWN], n * sizeof(float));
-    assert_memory_not_equal(down, c->layers[1].slot[SLOT_W_DOWN], n * sizeof(float));
-    assert_memory_not_equal(down, a->layers[0].slot[SLOT_W_DOWN], n * sizeof(float));
+    float *down = mem_alloc(n, sizeof *down);
+    model_plain_weights(a, SLOT_W_DOWN, 1, down);
+    const float *packed = a->layers[1].slot[SLOT_W_DOWN];
+    assert_memory_equal(packed, b->layers[1].slot[SLOT_W_DOWN], n * sizeof(float));
+    assert_memory_not_equal(packed, c->layers[1].slot[SLOT_W_DOWN], n * sizeof(float));
+    assert_memory_not_equal(packed, a->layers[0].slot[SLOT_W_DOWN], n * sizeof(float));
     double sum = 0;
     double squares = 0;
     for (size_t i = 0; i < n; i++) {
@@ -431,6 +470,7 @@ static void test_a_random_model_has_the_stated_variance_and_repeats(void **state
     assert_close(sum / (double)n, 0, 0, 5 / sqrt(256.0 * (double)n));
     assert_close(squares / (double)n * 256, 1, 5 * sqrt(2 / (double)n), 0);
     assert_close((double)a->out_norm[127], 1, 0, 0);
+    free(down);
     model_free(a);
     model_free(b);
     model_free(c);
@@ -441,6 +481,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_f32_weights_are_used_where_they_are_mapped),
         cmocka_unit_test(test_half_weights_are_converted_once),
+        cmocka_unit_test(test_packed_weights_are_the_plain_ones),
         cmocka_unit_test(test_each_missing_or_misshapen_tensor_is_named),
         cmocka_unit_test(test_the_file_decides_whether_the_head_is_shared),
         cmocka_unit_test(test_an_embedding_stored_as_the_head_is_found),
