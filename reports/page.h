@@ -20,6 +20,7 @@ bool page_summary(Page *page, Err *err) MUST_USE;
 bool page_grids(Page *page, Err *err) MUST_USE;
 bool page_depths(Page *page, Err *err) MUST_USE;
 bool page_positions(Page *page, Err *err) MUST_USE;
+bool page_engineers(Page *page, Err *err) MUST_USE;
 bool page_cells(Page *page, Err *err) MUST_USE;
 bool page_settings(Page *page, Err *err) MUST_USE;
 bool page_provenance(Page *page, Err *err) MUST_USE;
@@ -51,6 +52,10 @@ void page_heat(Page *page, const Grid *grid, double low, double high, bool compa
 
 /* Appends the table of a grid, closed until it is opened. */
 void page_grid_table(Page *page, const Grid *grid);
+
+/* Appends the rows of a query, whose column names are the headings and whose only parameter, if any, is the run's id; nothing when it gives
+ * none. heading: an <h3> above it; NULL: none. Errors: STORE. */
+bool page_table(Page *page, const char *heading, const char *sql, Err *err) MUST_USE;
 
 /* "higher is better", "lower is better" or "". */
 const char *page_direction(int direction);

@@ -51,8 +51,7 @@ static bool put_rows(Stmt *stmt, int64_t *n_rows, Buf *out, Err *err)
     return ok;
 }
 
-/* A query with the run's id as its parameter, under a heading. */
-static bool put_table(Page *page, const char *heading, const char *sql, Err *err)
+bool page_table(Page *page, const char *heading, const char *sql, Err *err)
 {
     Stmt stmt;
     if (!stmt_open(store_sqlite(page->store), sql, &stmt, err)) return false;
@@ -75,11 +74,11 @@ bool page_cells(Page *page, Err *err)
         "SELECT model, setting, n_ctx, probe, params, depth, status, metric, value, ci_low, ci_high, n,"
         " ci_method, seconds, message FROM v_cell_all WHERE (place = 0 OR metric IS NULL)"
         " AND " REPORT_IN_SCOPE " ORDER BY " REPORT_KEY_ORDER;
-    if (!put_table(page, "Cells that are not done", REPORT_NOT_DONE_SQL, err)) return false;
+    if (!page_table(page, "Cells that are not done", REPORT_NOT_DONE_SQL, err)) return false;
     size_t before = page->out->len;
     buf_puts(page->out, "<details><summary>All cells, with the first metric of each</summary>\n");
     size_t empty = page->out->len;
-    if (!put_table(page, NULL, all, err)) return false;
+    if (!page_table(page, NULL, all, err)) return false;
     if (page->out->len == empty)
         page->out->len = before;
     else
@@ -166,7 +165,7 @@ bool page_provenance(Page *page, Err *err)
         "SELECT name AS corpus, n_bytes AS bytes, hash FROM corpus ORDER BY name, hash";
     static const char events[] =
         "SELECT run_id AS run, at, level, text FROM event WHERE ?1 = 0 OR run_id = ?1 ORDER BY id";
-    return put_table(page, "Models", models, err) && put_table(page, "Corpora", corpora, err) &&
-           put_table(page, "Runs", runs, err) && put_specs(page, err) &&
-           put_table(page, "Events", events, err);
+    return page_table(page, "Models", models, err) && page_table(page, "Corpora", corpora, err) &&
+           page_table(page, "Runs", runs, err) && put_specs(page, err) &&
+           page_table(page, "Events", events, err);
 }

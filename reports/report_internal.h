@@ -22,6 +22,19 @@ void markdown_text(const char *text, Buf *out);
 #define REPORT_IN_SCOPE \
  "((?1 = 0 AND latest) OR (?1 <> 0 AND cell_id IN (SELECT cell_id FROM run_cell WHERE run_id = ?1)))"
 
+/* WHERE term over a table t of models and settings, whose parameter ?1 is ReportOptions.run_id. */
+#define REPORT_SETTING_IN_SCOPE                                                                        \
+ "(?1 = 0 OR EXISTS (SELECT 1 FROM cell JOIN run_cell ON cell_id = cell.id WHERE run_cell.run_id = ?1" \
+ " AND cell.setting_key = t.setting_key AND cell.model_hash = t.model_hash))"
+
+/* FROM and ORDER BY of such a table with the names of its models and settings. */
+#define REPORT_SETTINGS_OF(table)                               \
+ " FROM " table " AS t JOIN model ON model.hash = t.model_hash" \
+ " JOIN setting ON setting.key = t.setting_key WHERE " REPORT_SETTING_IN_SCOPE
+#define REPORT_SETTING_ORDER                                                           \
+ " ORDER BY model.name, model.hash, method <> 'none', method, lambda IS NULL, lambda," \
+ " factor IS NULL, factor, label, setting.key, t.n_ctx"
+
 /* ORDER BY terms over v_cell_all: the axes from the outermost in, then the key, so that the order depends on the cells alone. */
 #define REPORT_KEY_ORDER                                                                         \
  "model, model_hash, probe, protocol, params, corpus, method <> 'none', method, lambda IS NULL," \

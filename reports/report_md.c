@@ -67,12 +67,22 @@ bool report_md(Store *store, const ReportOptions *options, Buf *out, Err *err)
     static const char runs[] =
         "SELECT id AS run, status, started_at AS started, ended_at AS ended, machine, blas, version, command"
         " FROM run WHERE ?1 = 0 OR id = ?1 ORDER BY id";
+    static const char verdicts[] =
+        "SELECT model.name AS model, label AS setting, t.n_ctx, verdict,"
+        " iif(verdict LIKE '%amplitude', printf('%.9g', amplitude), '') AS amplitude,"
+        " printf('%.2g', residual) AS \"residual, rad\", printf('%.2g', residual_f32) AS \"in float\","
+        " printf('%.2g', shift_error) AS \"change of q·k\", printf('%.2g', shift_error_f32) AS \"in float\","
+        " printf('%.2g', norm_error) AS \"change of length\","
+        " printf('%.2g', norm_error_f32) AS \"in float\","
+        " iif(largest_residue IS NULL, '', printf('%.3g', largest_residue))"
+        " AS \"largest residue, nats\"" REPORT_SETTINGS_OF("audit") REPORT_SETTING_ORDER;
     int64_t counts[CELL_STATUS_COUNT];
     if (!report_counts(store, options->run_id, counts, err)) return false;
     buf_puts(out, "# RoPE scaling, measured\n\n");
     report_counts_text(counts, out);
     buf_puts(out, ".\n");
     return put_grids(store, options->run_id, out, err) &&
+           put_query(store, "Engineer A against Engineer B", verdicts, options->run_id, out, err) &&
            put_query(store, "Cells that are not done", REPORT_NOT_DONE_SQL, options->run_id, out,
                      err) &&
            (!options->provenance || put_query(store, "Runs", runs, options->run_id, out, err));

@@ -177,12 +177,61 @@ void results_finish_as(Fixture *fixture, int64_t cell_id, CellStatus status)
     assert_ok(store_finish_cell(fixture->store, cell_id, fixture->run_id, &result, &err), &err);
 }
 
+void results_add_verdict(Fixture *fixture, int setting, const char *verdict, double residual)
+{
+    Err err;
+    AuditRow row = {.model_hash = model_hash,
+                    .setting_key = results_key(1, setting),
+                    .n_ctx = 1024,
+                    .verdict = or_hostile(fixture, verdict),
+                    .amplitude = 1.25,
+                    .residual = residual,
+                    .residual_f32 = 7.5e-8,
+                    .shift_error = 1e-14,
+                    .shift_error_f32 = 1.5e-7,
+                    .norm_error_f32 = 3.5e-8,
+                    .largest_residue = residual > 0.1 ? 1.5 : (double)NAN,
+                    .mean_residue = residual > 0.1 ? 0.25 : (double)NAN};
+    assert_ok(store_put_audit(fixture->store, &row, &err), &err);
+}
+
+void results_add_markers(Fixture *fixture, int setting, double first_negative, double reach)
+{
+    const struct {
+        const char *quantity;
+        const char *unit;
+        int64_t n_ctx;
+        double value;
+    } markers[] = {
+        {"first_negative_sum", "tokens",   0,    first_negative},
+        {"seen_reach",         "tokens",   0,    reach         },
+        {"pairs_turning",      "pairs",    0,    7.0           },
+        {"resolution",         "of plain", 0,    0.875         },
+        {"unseen_angle",       "rad",      1024, 0.75          },
+    };
+    for (size_t i = 0; i < COUNT_OF(markers); i++) {
+        Err err;
+        PredictionRow row = {.model_hash = model_hash,
+                             .setting_key = results_key(1, setting),
+                             .n_ctx = markers[i].n_ctx,
+                             .quantity = markers[i].quantity,
+                             .unit = or_hostile(fixture, markers[i].unit),
+                             .value = markers[i].value,
+                             .source = or_hostile(fixture, "formula")};
+        assert_ok(store_put_prediction(fixture->store, &row, &err), &err);
+    }
+}
+
 Fixture results_open_full(const char *text)
 {
     Fixture fixture = results_open(text);
     results_add_setting(&fixture, 0, "none", NAN, NAN);
     results_add_setting(&fixture, 1, "ntk", 2.0, NAN);
     results_add_setting(&fixture, 2, "linear", NAN, 4.0);
+    results_add_verdict(&fixture, 1, "equivalent to a theta' up to amplitude", 4e-13);
+    results_add_verdict(&fixture, 2, "not expressible as any theta'", 3.0);
+    results_add_markers(&fixture, 1, 619.0, 346.0);
+    results_add_markers(&fixture, 2, (double)NAN, 1021.0);
     for (int setting = 0; setting < 3; setting++)
         for (int64_t n_ctx = 256; n_ctx <= 1024; n_ctx *= 2) {
             for (int depth = 0; depth <= 1; depth++)

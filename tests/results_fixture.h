@@ -43,6 +43,10 @@ void results_finish_hits(Fixture *fixture, int64_t cell_id, int64_t hits, int64_
 void results_finish_value(Fixture *fixture, int64_t cell_id, double value);
 void results_finish_as(Fixture *fixture, int64_t cell_id, CellStatus status);
 
+/* Stores a verdict and the markers of a setting: first_negative_sum and seen_reach (NaN: none), of every length. */
+void results_add_verdict(Fixture *fixture, int setting, const char *verdict, double residual);
+void results_add_markers(Fixture *fixture, int setting, double first_negative, double reach);
+
 /* The whole report as text; free with free(). */
 char *results_report(Store *store, const char *format, const ReportOptions *options);
 

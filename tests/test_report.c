@@ -242,10 +242,22 @@ static void test_the_page_is_well_formed(void **state)
     char *page = results_report(fixture.store, "html", &(ReportOptions){0});
     check_page(page);
     check_utf8(page);
-    static const char *const wanted[] = {
-        "default-src 'none'",      "lang=\"en\"",        "<main>",      "aria-label=\"Heat map",
-        "aria-label=\"Line chart", "skipped_short_text", "host-a",      "id=\"depths\"",
-        "id=\"positions\"",        "id=\"angles\"",      "claimed: 256"};
+    static const char *const wanted[] = {"default-src 'none'",
+                                         "lang=\"en\"",
+                                         "<main>",
+                                         "aria-label=\"Heat map",
+                                         "aria-label=\"Line chart",
+                                         "skipped_short_text",
+                                         "host-a",
+                                         "id=\"depths\"",
+                                         "id=\"positions\"",
+                                         "id=\"angles\"",
+                                         "claimed: 256",
+                                         "id=\"engineers\"",
+                                         ">not expressible as any theta&#39;<",
+                                         ">3 | 7.5e-08<",
+                                         ">1.5, mean 0.25<",
+                                         ">1.25<"};
     for (size_t i = 0; i < COUNT_OF(wanted); i++)
         if (!strstr(page, wanted[i])) fail_msg("the page lacks %s", wanted[i]);
     free(page);
@@ -360,6 +372,37 @@ static void test_the_queries_of_the_manual_run(void **state)
     buf_free(&manual);
 }
 
+static void test_verdicts_of_a_run_are_those_of_its_settings(void **state)
+{
+    (void)state;
+    Err err;
+    Fixture fixture = results_open_full(NULL);
+    results_add_setting(&fixture, 3, "rerope", NAN, NAN);
+    results_add_verdict(&fixture, 3, "of no cell", 3.0);
+    int64_t first_run = fixture.run_id;
+    assert_ok(store_begin_run(fixture.store, &(RunRow){0}, &fixture.run_id, &err), &err);
+    results_add_cell(&fixture, &(Place){2, 4096, NAN, false, NULL, false});
+    const struct {
+        int64_t run_id;
+        bool shown[3]; /* equivalent, not expressible, of no cell */
+    } rows[] = {
+        {0,              {true, true, true}  },
+        {first_run,      {true, true, false} },
+        {fixture.run_id, {false, true, false}},
+    };
+    static const char *const formats[] = {"md", "html"};
+    for (size_t i = 0; i < COUNT_OF(rows); i++)
+        for (size_t f = 0; f < COUNT_OF(formats); f++) {
+            char *text = results_report(fixture.store, formats[f],
+                                        &(ReportOptions){.run_id = rows[i].run_id});
+            assert_int_equal(strstr(text, "up to amplitude") != NULL, rows[i].shown[0]);
+            assert_int_equal(strstr(text, "not expressible") != NULL, rows[i].shown[1]);
+            assert_int_equal(strstr(text, "of no cell") != NULL, rows[i].shown[2]);
+            free(text);
+        }
+    store_close(fixture.store);
+}
+
 static void test_every_form_says_where_claim_and_measurement_disagree(void **state)
 {
     (void)state;
@@ -399,6 +442,7 @@ int main(void)
         cmocka_unit_test(test_every_format_is_found_by_its_name),
         cmocka_unit_test(test_the_queries_of_the_manual_run),
         cmocka_unit_test(test_every_form_says_where_claim_and_measurement_disagree),
+        cmocka_unit_test(test_verdicts_of_a_run_are_those_of_its_settings),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
