@@ -66,6 +66,13 @@ typedef struct {
     const char *sub; /* second line under a column's label; NULL */
 } HeatLabel;
 
+/* A mark beside the cells of a column. */
+typedef struct {
+    size_t col;
+    double row; /* 1: beside the second row, 1.5: between it and the third */
+    const char *note;
+} HeatMark;
+
 typedef struct {
     const char *sentence; /* aria-label */
     const char *sub_name; /* what the second line of the columns is; NULL: none */
@@ -80,6 +87,9 @@ typedef struct {
     size_t
         n_inside; /* columns left of the dashed line (within the trained length); 0 or n_cols: no line */
     bool compact; /* small multiples */
+    const HeatMark *marks;
+    size_t n_marks;
+    const char *mark_name; /* what they are, for the key */
 } HeatMap;
 
 /* Appends a heat map; the colours' range is logarithmic when it spans more than a decade above 0. */

@@ -131,6 +131,16 @@ static void put_cell(const HeatMap *map, const HeatCell *cell, int x, int y, con
     buf_puts(out, "</text></g>\n");
 }
 
+/* A triangle at the left edge, so that no value is covered. */
+static void put_mark(const HeatMark *mark, const Layout *at, Buf *out)
+{
+    double x = at->label_width + (double)mark->col * at->width - 1.0;
+    double y = at->head + (mark->row + 0.5) * at->height - 0.5 * GAP;
+    buf_puts(out, "<g class=\"formula\"><title>");
+    html_text(out, mark->note);
+    buf_printf(out, "</title><path d=\"M%.1f %.1fl8 5l-8 5z\"/></g>\n", x, y - 5.0);
+}
+
 static void put_head(const HeatMap *map, const Layout *at, Buf *out)
 {
     for (size_t col = 0; col < map->n_cols; col++) {
@@ -182,6 +192,8 @@ void chart_heat(const HeatMap *map, Buf *out)
                      at.label_width + (int)col * at.width, y, &at, out);
     }
     put_trained_line(map, &at, height, out);
+    for (size_t i = 0; i < map->n_marks; i++)
+        put_mark(&map->marks[i], &at, out);
     buf_puts(out, "</svg>\n");
 }
 
@@ -201,6 +213,13 @@ void chart_heat_key(const HeatMap *map, const char *low_text, const char *high_t
     buf_puts(out, "</svg><span>");
     html_text(out, reversed ? low_text : high_text);
     buf_puts(out, "</span>");
-    buf_puts(out,
-             map->direction ? "<span class=\"dim\">brighter is better</span></p>\n" : "</p>\n");
+    if (map->direction) buf_puts(out, "<span class=\"dim\">brighter is better</span>");
+    if (map->n_marks) {
+        buf_puts(out,
+                 "<svg class=\"heat\" width=\"10\" height=\"12\" aria-hidden=\"true\"><g "
+                 "class=\"formula\"><path d=\"M1 1l8 5l-8 5z\"/></g></svg><span class=\"dim\">");
+        html_text(out, map->mark_name);
+        buf_puts(out, "</span>");
+    }
+    buf_puts(out, "</p>\n");
 }

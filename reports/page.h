@@ -47,6 +47,15 @@ void page_marks(const Grid *grid, PageMarks *out);
 /* "claimed" when the trained length is the one that the model's file states, else "given". */
 const char *page_origin(const Grid *grid);
 
+/* Where the formula's λ (and factor) for each length stands among the rows of a grid. */
+typedef struct {
+    HeatMark *items;
+    char **notes; /* of the marks */
+    size_t n;
+} FormulaMarks;
+FormulaMarks page_formula_marks(const Grid *grid);
+void page_free_formula_marks(FormulaMarks *marks);
+
 /* Appends the heat map of a grid with colours over low … high; compact for small multiples. */
 void page_heat(Page *page, const Grid *grid, double low, double high, bool compact);
 

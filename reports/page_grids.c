@@ -209,6 +209,8 @@ void page_heat(Page *page, const Grid *grid, double low, double high, bool compa
     for (size_t row = 0; row < grid->n_rows; row++)
         rows[row].label = grid->rows[row].label;
     char *sentence = chart_sentence("Heat map", grid);
+    FormulaMarks marks = {0};
+    if (!compact) marks = page_formula_marks(grid);
     HeatMap map = {.sentence = sentence,
                    .sub_name = compact ? NULL : "λ by formula",
                    .rows = rows,
@@ -220,7 +222,10 @@ void page_heat(Page *page, const Grid *grid, double low, double high, bool compa
                    .high = high,
                    .direction = grid->direction,
                    .n_inside = count_inside(grid),
-                   .compact = compact};
+                   .compact = compact,
+                   .marks = marks.items,
+                   .n_marks = marks.n,
+                   .mark_name = "by formula"};
     chart_heat(&map, page->out);
     if (!compact && *grid->metric) {
         ValueText ends[2];
@@ -228,6 +233,7 @@ void page_heat(Page *page, const Grid *grid, double low, double high, bool compa
         grid_value_text(high, grid->unit, ends[1]);
         chart_heat_key(&map, ends[0], ends[1], page->out);
     }
+    page_free_formula_marks(&marks);
     free(sentence);
     free(cells);
     free(cols);
