@@ -12,7 +12,7 @@ B       := build/$(VARIANT)
 # Lowest layer first; a layer may use those before it (tools/check_layers).
 LAYERS  := base models datasets reports harness
 
-PACKAGES := openblas sqlite3 jansson libpcre2-8 libutf8proc yaml-0.1 libcrypto
+PACKAGES := openblas sqlite3 jansson libpcre2-8 libutf8proc yaml-0.1 libcrypto libcurl
 PKG_CFLAGS := $(shell pkg-config --cflags $(PACKAGES) 2>/dev/null)
 PKG_LIBS   := $(shell pkg-config --libs $(PACKAGES) 2>/dev/null)
 $(if $(PKG_LIBS),,$(info Libraries are missing: `make deps` installs them, or names them.))
@@ -80,7 +80,7 @@ $(eval $(call archive_rule,$(TEST_ARCHIVE),$(TEST_HELPERS:%.c=$(B)/%.o)))
 .SECONDEXPANSION:
 $(TESTS): $(B)/tests/%: $(B)/tests/%.o $(TEST_ARCHIVE) $$(call archives,$$(USES_$$*))
 	@echo "  link $@"
-	$(Q)$(CC) $(ALLC) -o $@ $^ -lcmocka $(LIBS)
+	$(Q)$(CC) $(ALLC) -o $@ $^ -lcmocka -lssl $(LIBS)
 
 $(FUZZ): $(B)/tests/fuzz/%: $(B)/tests/fuzz/%.o $(filter %.o,$(FUZZ_MAIN)) $$(call archives,$$(USES_$$*))
 	@echo "  link $@"

@@ -5,6 +5,7 @@ USES_test_file := base
 USES_test_hash := base
 USES_test_rng := base
 USES_test_json := base
+USES_test_http := base
 USES_test_rope := models base
 USES_test_kernels := models base
 USES_test_corpus := datasets models base
