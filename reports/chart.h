@@ -98,6 +98,34 @@ void chart_heat(const HeatMap *map, Buf *out);
 /* Appends the key to the colours: a bar with the ends of the range as text. */
 void chart_heat_key(const HeatMap *map, const char *low_text, const char *high_text, Buf *out);
 
+enum { CHART_PREDICTIONS = 2 };
+
+/* A limit that was measured, beside what predicted it. */
+typedef struct {
+    const char *label;
+    double low;                          /* measured: the limit lies above it; NaN: not measured */
+    double high;                         /* and below it; NaN: not found */
+    double limit;                        /* between the two; NaN: not found */
+    const char *note;                    /* the title of what was measured */
+    double predicted[CHART_PREDICTIONS]; /* NaN: none; infinite: farther than was looked */
+    const char *predicted_notes[CHART_PREDICTIONS];
+} LimitRow;
+
+typedef struct {
+    const char *sentence; /* aria-label */
+    const char *x_label;
+    double x_low;  /* > 0; the axis is logarithmic */
+    double x_high; /* what lies beyond is an arrow at the edge */
+    const char *measured_name;
+    const char *predicted_names[CHART_PREDICTIONS];
+    ChartMark mark; /* a vertical line */
+    const LimitRow *rows;
+    size_t n_rows;
+} LimitChart;
+
+/* Appends a row a setting with its measured limit, and hollow marks for what was predicted. */
+void chart_limits(const LimitChart *chart, Buf *out);
+
 /* Appends class and style attributes that give an element the look of a series. */
 void chart_look(const ChartLook *look, const char *class_name, Buf *out);
 

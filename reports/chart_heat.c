@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "base/str.h"
-#include "reports/chart.h"
+#include "reports/chart_internal.h"
 #include "reports/html.h"
 
 typedef struct {
@@ -29,7 +29,7 @@ static const Colour viridis[] = {
     {253, 231, 37 }
 };
 
-enum { LABEL_CHARS = 34, HEAD_HEIGHT = 38, GAP = 2 };
+enum { HEAD_HEIGHT = 38, GAP = 2 };
 
 typedef struct {
     int label_width;
@@ -43,7 +43,7 @@ static Layout layout_of(const HeatMap *map)
     size_t longest = map->sub_name ? strlen(map->sub_name) : 0;
     for (size_t i = 0; i < map->n_rows; i++)
         longest = (size_t)max_i64((int64_t)longest, (int64_t)strlen(map->rows[i].label));
-    longest = (size_t)min_i64((int64_t)longest, LABEL_CHARS);
+    longest = (size_t)min_i64((int64_t)longest, CHART_LABEL_CHARS);
     return (Layout){.label_width = (int)longest * (map->compact ? 6 : 7) + 12,
                     .width = map->compact ? 38 : 62,
                     .height = map->compact ? 18 : 27,
@@ -92,12 +92,12 @@ static bool wants_white(Colour colour)
     return 1.05 * 0.05 > (luminance + 0.05) * (luminance + 0.05);
 }
 
-static void put_label(const char *label, Buf *out)
+void chart_label(const char *label, Buf *out)
 {
-    char cut[LABEL_CHARS * 4 + 8];
+    char cut[CHART_LABEL_CHARS * 4 + 8];
     size_t n = 0;
     size_t left = strlen(label);
-    for (int i = 0; i < LABEL_CHARS && n < left; i++) {
+    for (int i = 0; i < CHART_LABEL_CHARS && n < left; i++) {
         int bytes = str_utf8_char(label + n, left - n, NULL);
         n += bytes ? (size_t)bytes : 1;
     }
@@ -185,7 +185,7 @@ void chart_heat(const HeatMap *map, Buf *out)
         int y = at.head + (int)row * at.height;
         buf_printf(out, "<text class=\"row\" x=\"%d\" y=\"%d\">", at.label_width - 8,
                    y + (at.height - GAP) / 2);
-        put_label(map->rows[row].label, out);
+        chart_label(map->rows[row].label, out);
         buf_puts(out, "</text>\n");
         for (size_t col = 0; col < map->n_cols; col++)
             put_cell(map, &map->cells[row * map->n_cols + col],

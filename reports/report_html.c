@@ -17,14 +17,15 @@ static const struct {
     const char *title;
     bool (*write)(Page *page, Err *err);
 } sections[] = {
-    {"result",       "Result",                        page_summary   },
-    {"measurements", "By setting and length",         page_grids     },
-    {"depths",       "By depth of the needle",        page_depths    },
-    {"positions",    "Loss by position",              page_positions },
-    {"engineers",    "Engineer A against Engineer B", page_engineers },
-    {"cells",        "Every cell",                    page_cells     },
-    {"angles",       "The angles of every setting",   page_settings  },
-    {"provenance",   "Where the numbers come from",   page_provenance},
+    {"result",       "Result",                        page_summary    },
+    {"measurements", "By setting and length",         page_grids      },
+    {"depths",       "By depth of the needle",        page_depths     },
+    {"positions",    "Loss by position",              page_positions  },
+    {"predictions",  "Predicted and measured",        page_predictions},
+    {"engineers",    "Engineer A against Engineer B", page_engineers  },
+    {"cells",        "Every cell",                    page_cells      },
+    {"angles",       "The angles of every setting",   page_settings   },
+    {"provenance",   "Where the numbers come from",   page_provenance },
 };
 
 const char *page_direction(int direction)

@@ -67,6 +67,16 @@ bool report_md(Store *store, const ReportOptions *options, Buf *out, Err *err)
     static const char runs[] =
         "SELECT id AS run, status, started_at AS started, ended_at AS ended, machine, blas, version, command"
         " FROM run WHERE ?1 = 0 OR id = ?1 ORDER BY id";
+    static const char predictions[] =
+        "SELECT model.name AS model, label AS setting, nullif(t.n_ctx, 0) AS n_ctx,"
+        " coalesce(CAST(CAST(max(value) FILTER (WHERE quantity = 'seen_reach') AS INTEGER) AS TEXT), 'none found')"
+        " AS \"every angle trained up to\","
+        " coalesce(CAST(CAST(max(value) FILTER (WHERE quantity = 'first_negative_sum') AS INTEGER) AS TEXT), 'none found')"
+        " AS \"sum of cosines below 0 from\","
+        " printf('%.4g', max(value) FILTER (WHERE quantity = 'resolution'))"
+        " AS \"resolution of neighbours\"" REPORT_SETTINGS_OF(
+            "prediction") " AND quantity IN ('seen_reach', 'first_negative_sum', 'resolution')"
+                          " GROUP BY t.model_hash, t.setting_key, t.n_ctx" REPORT_SETTING_ORDER;
     static const char verdicts[] =
         "SELECT model.name AS model, label AS setting, t.n_ctx, verdict,"
         " iif(verdict LIKE '%amplitude', printf('%.9g', amplitude), '') AS amplitude,"
@@ -82,6 +92,8 @@ bool report_md(Store *store, const ReportOptions *options, Buf *out, Err *err)
     report_counts_text(counts, out);
     buf_puts(out, ".\n");
     return put_grids(store, options->run_id, out, err) &&
+           put_query(store, "Heuristics of the angles, not measurements", predictions,
+                     options->run_id, out, err) &&
            put_query(store, "Engineer A against Engineer B", verdicts, options->run_id, out, err) &&
            put_query(store, "Cells that are not done", REPORT_NOT_DONE_SQL, options->run_id, out,
                      err) &&

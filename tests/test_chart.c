@@ -131,12 +131,93 @@ static void test_charts_survive_extreme_values(void **state)
         }
 }
 
+/* The axis is from 128 to 2048 over four doublings; a pixel of each must be a quarter farther. */
+static void test_limits_stand_where_a_logarithmic_axis_has_them(void **state)
+{
+    (void)state;
+    LimitRow rows[] = {
+        {.label = "r",
+         .low = 256,
+         .high = 1024,
+         .limit = 512,
+         .note = "measured",
+         .predicted = {128, 4096},
+         .predicted_notes = {"near", "far"}}
+    };
+    LimitChart chart = {
+        .sentence = "s",
+        .x_label = "x",
+        .x_low = 128,
+        .x_high = 2048,
+        .measured_name = "m",
+        .predicted_names = {"a", "b" },
+        .mark = {NAN, NULL},
+        .rows = rows,
+        .n_rows = 1
+    };
+    Buf out = {0};
+    chart_limits(&chart, &out);
+    const char *span = strstr(buf_text(&out), "class=\"span\" d=\"M");
+    const char *dot = strstr(buf_text(&out), "<circle cx=\"");
+    const char *near = strstr(buf_text(&out), "near</title><path d=\"M");
+    assert_true(span && dot && near);
+    double low = strtod(span + strlen("class=\"span\" d=\"M"), NULL);
+    double high = strtod(strchr(span, 'H') + 1, NULL);
+    double middle = strtod(dot + strlen("<circle cx=\""), NULL);
+    double first = strtod(near + strlen("near</title><path d=\"M"), NULL);
+    assert_close(middle - low, low - first, 0.0, 0.11);
+    assert_close(high - middle, low - first, 0.0, 0.11);
+    assert_true(low - first > 50.0);
+    /* Beyond the axis stands an arrow, which has a horizontal stroke first. */
+    assert_int_equal(strstr(buf_text(&out), "far</title><path d=\"M") &&
+                         strstr(strstr(buf_text(&out), "far</title>"), "h7v-3l6 5"),
+                     1);
+    buf_free(&out);
+}
+
+static void test_limits_survive_extreme_values(void **state)
+{
+    (void)state;
+    static const double values[] = {NAN, INFINITY, -1.0, 0.0, 1.0, 1e300};
+    for (size_t i = 0; i < COUNT_OF(values); i++)
+        for (size_t j = 0; j < COUNT_OF(values); j++) {
+            LimitRow row = {
+                .label = "r",
+                .low = values[i],
+                .high = values[j],
+                .limit = values[j],
+                .note = "n",
+                .predicted = {values[i], values[j]},
+                .predicted_notes = {"a",       "b"      }
+            };
+            LimitChart chart = {
+                .sentence = "s",
+                .x_label = "x",
+                .x_low = 1,
+                .x_high = 9e15,
+                .measured_name = "m",
+                .predicted_names = {"a",       "b"   },
+                .mark = {values[i], "mark"},
+                .rows = &row,
+                .n_rows = 1
+            };
+            Buf out = {0};
+            chart_limits(&chart, &out);
+            assert_null(strstr(buf_text(&out), "nan"));
+            assert_null(strstr(buf_text(&out), "inf"));
+            assert_true(out.len < 20000);
+            buf_free(&out);
+        }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_text_in_a_heat_map_stands_out_from_its_cell),
         cmocka_unit_test(test_a_line_breaks_where_a_value_is_missing),
         cmocka_unit_test(test_charts_survive_extreme_values),
+        cmocka_unit_test(test_limits_stand_where_a_logarithmic_axis_has_them),
+        cmocka_unit_test(test_limits_survive_extreme_values),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

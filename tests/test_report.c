@@ -372,6 +372,31 @@ static void test_the_queries_of_the_manual_run(void **state)
     buf_free(&manual);
 }
 
+static void test_predictions_stand_beside_the_measured_knees(void **state)
+{
+    (void)state;
+    Fixture fixture = results_open_full(NULL);
+    char *page = results_report(fixture.store, "html", &(ReportOptions){0});
+    static const char *const wanted[] = {
+        "id=\"predictions\"",
+        "<title>knee at 307 tokens, between 256 and 512</title>",
+        "<title>every angle trained up to 346 tokens</title>",
+        "<title>sum of cosines below 0 from 619 tokens</title>",
+        "<title>sum of cosines below 0 from: none was found</title>",
+        "<title>within 5 % of its lowest perplexity up to 1024 tokens, the longest measured</title>",
+        "<th scope=\"row\">linear:4</th><td>287</td><td>1021</td><td>none found</td>",
+    };
+    for (size_t i = 0; i < COUNT_OF(wanted); i++)
+        if (!strstr(page, wanted[i])) fail_msg("the page lacks %s", wanted[i]);
+    check_page(page);
+    free(page);
+    char *table = results_report(fixture.store, "md", &(ReportOptions){0});
+    assert_non_null(strstr(table, "| tiny | ntk:2 |  | 346 | 619 | 0.875 |\n"));
+    assert_non_null(strstr(table, "| tiny | linear:4 |  | 1021 | none found | 0.875 |\n"));
+    free(table);
+    store_close(fixture.store);
+}
+
 static void test_verdicts_of_a_run_are_those_of_its_settings(void **state)
 {
     (void)state;
@@ -443,6 +468,7 @@ int main(void)
         cmocka_unit_test(test_the_queries_of_the_manual_run),
         cmocka_unit_test(test_every_form_says_where_claim_and_measurement_disagree),
         cmocka_unit_test(test_verdicts_of_a_run_are_those_of_its_settings),
+        cmocka_unit_test(test_predictions_stand_beside_the_measured_knees),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -11,11 +11,13 @@ verdicts() {
 echo "status $?"
 echo "# a verdict for each setting, at each length where its table depends on it"
 verdicts
+echo "# heuristics, by length where the table depends on it"
+"$ROPEWALK" report --db a.db --format md | sed -n '/^## Heuristics/,/^## Engineer/p' | grep '^| walker'
 echo "# the audit adds the residue at the model and settings of its own, and a resumed sweep keeps them"
 "$ROPEWALK" audit --model "$walker" --method rerope,self-extend --n-ctx 512 --db a.db | grep -c 'not expressible'
 "$ROPEWALK" sweep --model "$walker" --method rerope --n-ctx 256,512 --db a.db --probe passkey:depths=1,trials=1 --quiet >/dev/null
 verdicts | grep 'rerope\|self' | sed 's/[0-9.]* [0-9.]* residue [0-9].*/… residue there/'
-"$ROPEWALK" report --db a.db --format html | grep -o 'id="engineers"\|>not expressible as any theta&#39;<' | sort | uniq -c
+"$ROPEWALK" report --db a.db --format html | grep -o 'id="engineers"\|id="predictions"\|every angle trained up to 256 tokens\|>not expressible as any theta&#39;<' | sort | uniq -c
 echo "# verdicts are kept by model, in a database that is free"
 "$ROPEWALK" audit --base 10000 --dim 32 --method none --n-ctx 512 --db a.db
 echo "status $?"
