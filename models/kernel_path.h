@@ -30,9 +30,9 @@ typedef struct {
 } LogitRow;
 
 enum {
-    KERNEL_KEYS = 32, /* keys of one panel of the cache; a power of two */
-    KERNEL_BLOCK =
-        256, /* keys between two steps of the online softmax; absolute multiples of it, so that bits do not depend on chunks */
+    KERNEL_KEYS = 48, /* keys of one panel of the cache */
+    /* Keys between two steps of the online softmax; absolute multiples of it, so that bits do not depend on chunks. */
+    KERNEL_BLOCK = 6 * KERNEL_KEYS,
     KERNEL_GROUP = 8,  /* query rows computed together */
     KERNEL_LANES = 16, /* rows of values are padded to a multiple of it */
     KERNEL_PACK_ROWS = 480,

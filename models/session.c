@@ -20,7 +20,6 @@
 #include "models/forward.h"
 #include "models/kernels.h"
 
-static_assert(SESSION_CHUNK % KERNEL_KEYS == 0, "a session covers whole panels of keys");
 static_assert(SESSION_CHUNK % FORWARD_HEAD_ROWS == 0, "a chunk covers whole head groups");
 
 struct Session {
@@ -40,10 +39,10 @@ struct Session {
     int64_t n_prefilled;
 };
 
-/* Positions of the cache, for panels of keys and granules. */
+/* Positions of the cache: whole panels of keys. */
 static int64_t padded(int64_t n)
 {
-    return (n + SESSION_CHUNK - 1) / SESSION_CHUNK * SESSION_CHUNK;
+    return (n + KERNEL_KEYS - 1) / KERNEL_KEYS * KERNEL_KEYS;
 }
 
 static int64_t granule_of(const Session *s)

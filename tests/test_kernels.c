@@ -407,10 +407,10 @@ static void check_shapes(const KernelPath *path)
 {
     check_attention(path, (AttentionShape){6, 2, 16, 384, 0}, 384, 128, 0.0, 3e-6);
     check_attention(path, (AttentionShape){4, 4, 8, 384, 0}, 256, 128, 0.0, 3e-6);
-    check_attention(path, (AttentionShape){3, 1, 10, 256, 0}, 256, 100, 0.0, 3e-6);
-    check_attention(path, (AttentionShape){2, 2, 48, 320, 0}, 300, 77, 0.0, 3e-6);
-    check_attention(path, (AttentionShape){2, 1, 64, 320, 0}, 270, 256, 0.0, 3e-6);
-    check_attention(path, (AttentionShape){1, 1, 80, 320, 0}, 300, 256, 0.0, 3e-6);
+    check_attention(path, (AttentionShape){3, 1, 10, 288, 0}, 256, 100, 0.0, 3e-6);
+    check_attention(path, (AttentionShape){2, 2, 48, 336, 0}, 300, 77, 0.0, 3e-6);
+    check_attention(path, (AttentionShape){2, 1, 64, 336, 0}, 270, 256, 0.0, 3e-6);
+    check_attention(path, (AttentionShape){1, 1, 80, 336, 0}, 300, 256, 0.0, 3e-6);
     check_attention(path, (AttentionShape){4, 2, 16, 384, 0}, 300, 1, 0.0, 3e-6);
 }
 
@@ -423,9 +423,9 @@ static void test_attention_equals_brute_force(void **state)
 /* Windows within a panel, within a block, across blocks, and longer than the text. */
 static void check_windows(const KernelPath *path)
 {
-    static const int64_t windows[] = {1, 5, 31, 32, 33, 200, 256, 257, 300, 1000};
+    static const int64_t windows[] = {1, 5, 47, 48, 49, 200, 288, 289, 300, 1000};
     for (size_t i = 0; i < COUNT_OF(windows); i++) {
-        check_attention(path, (AttentionShape){4, 2, 16, 640, windows[i]}, 600, 128, 0.0, 3e-6);
+        check_attention(path, (AttentionShape){4, 2, 16, 672, windows[i]}, 600, 128, 0.0, 3e-6);
         check_attention(path, (AttentionShape){4, 2, 16, 384, windows[i]}, 300, 1, 0.0, 3e-6);
     }
 }
@@ -439,7 +439,7 @@ static void test_attention_in_a_window_equals_brute_force(void **state)
 /* Every raw score near -2.5e5: a finite stand-in for -inf would win the maximum. */
 static void check_low_scores(const KernelPath *path)
 {
-    check_attention(path, (AttentionShape){2, 2, 16, 256, 0}, 256, 128, 250.0, 5e-2);
+    check_attention(path, (AttentionShape){2, 2, 16, 288, 0}, 256, 128, 250.0, 5e-2);
 }
 
 static void test_attention_survives_scores_below_any_sentinel(void **state)
@@ -455,7 +455,7 @@ static void attend_rows(const KernelPath *path, int n_threads, int first, int m,
                         const float *const qkv[3], float *out)
 {
     static const RopeTable plain = {.n_query_variants = 1, .n_key_variants = 1};
-    AttentionShape shape = {N_HEADS, N_HEADS, HEAD_DIM, N_POSITIONS, 0};
+    AttentionShape shape = {N_HEADS, N_HEADS, HEAD_DIM, 6 * KERNEL_KEYS, 0};
     float *keys = mem_zalloc(attention_key_floats(&shape), sizeof *keys);
     float *values = mem_zalloc(attention_value_floats(&shape), sizeof *values);
     float *scratch = mem_alloc(attention_scratch_floats(&shape, m), sizeof *scratch);
