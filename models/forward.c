@@ -214,13 +214,14 @@ static void reach_angles(Forward *f, int64_t n)
     f->n_angles = n;
 }
 
-static void embed(Forward *f, const int32_t *tokens, int n, int m)
+static void embed(Forward *f, const Chunk *chunk)
 {
     size_t d_model = (size_t)f->model->config.d_model;
-    for (int row = 0; row < n; row++)
-        memcpy(f->x + (size_t)row * d_model, f->model->embedding + (size_t)tokens[row] * d_model,
-               d_model * sizeof(float));
-    memset(f->x + (size_t)n * d_model, 0, (size_t)(m - n) * d_model * sizeof(float));
+    for (int row = 0; row < chunk->n; row++)
+        memcpy(f->x + (size_t)row * d_model,
+               f->model->embedding + (size_t)chunk->tokens[row] * d_model, d_model * sizeof(float));
+    memset(f->x + (size_t)chunk->n * d_model, 0,
+           (size_t)(chunk->m - chunk->n) * d_model * sizeof(float));
 }
 
 /* Rotates every head of n rows in place by one variant's angles. x: [n, n_heads * head_dim]. */
@@ -315,48 +316,66 @@ static void norm(const Forward *f, const float *x, const float *weight, const fl
         f->model->path->rms_norm(x, weight, y, m, config->d_model, config->rms_eps);
 }
 
-/* Queries, keys and values of m rows of normed, not rotated yet. */
-static void project(Forward *f, const float *const *slot, int m)
+/* Keys and values of m rows of normed, not rotated yet. */
+static void project_keys(Forward *f, const float *const *slot, int m)
 {
     const ModelConfig *config = &f->model->config;
-    int head_dim = config->head_dim;
-    LinearShape to_queries = {m, config->n_heads * head_dim, config->d_model};
-    LinearShape to_kv = {m, config->n_kv_heads * head_dim, config->d_model};
-    linear(f, f->normed, slot[SLOT_WQ], slot[SLOT_BQ], f->queries[0], to_queries);
-    linear(f, f->normed, slot[SLOT_WK], slot[SLOT_BK], f->new_keys, to_kv);
-    linear(f, f->normed, slot[SLOT_WV], slot[SLOT_BV], f->new_values, to_kv);
-    if (!(config->features & MODEL_QK_NORM)) return;
-    f->model->path->rms_norm(f->queries[0], slot[SLOT_Q_NORM], f->queries[0], m * config->n_heads,
-                             head_dim, config->rms_eps);
-    f->model->path->rms_norm(f->new_keys, slot[SLOT_K_NORM], f->new_keys, m * config->n_kv_heads,
-                             head_dim, config->rms_eps);
+    LinearShape shape = {m, config->n_kv_heads * config->head_dim, config->d_model};
+    linear(f, f->normed, slot[SLOT_WK], slot[SLOT_BK], f->new_keys, shape);
+    linear(f, f->normed, slot[SLOT_WV], slot[SLOT_BV], f->new_values, shape);
+    if (config->features & MODEL_QK_NORM)
+        f->model->path->rms_norm(f->new_keys, slot[SLOT_K_NORM], f->new_keys,
+                                 m * config->n_kv_heads, config->head_dim, config->rms_eps);
 }
 
-/* delta = Wo attention(…). Returns the first row whose key or value was not finite, or n. */
-static int attention_block(Forward *f, int layer, int64_t first, int n, int m)
+/* Queries of m rows from normed, not rotated yet. */
+static void project_queries(Forward *f, const float *const *slot, const float *normed, int m)
+{
+    const ModelConfig *config = &f->model->config;
+    LinearShape shape = {m, config->n_heads * config->head_dim, config->d_model};
+    linear(f, normed, slot[SLOT_WQ], slot[SLOT_BQ], f->queries[0], shape);
+    if (config->features & MODEL_QK_NORM)
+        f->model->path->rms_norm(f->queries[0], slot[SLOT_Q_NORM], f->queries[0],
+                                 m * config->n_heads, config->head_dim, config->rms_eps);
+}
+
+/* Rows of a chunk that a layer computes beyond keys and values: at … at+n-1, and padding up to at+m-1. */
+typedef struct {
+    int at;
+    int n;
+    int m;
+} Span;
+
+/* Stores keys and values of the chunk; delta = Wo attention(…) of the span. Returns the first row whose key or value was
+ * not finite, or n. */
+static int attention_block(Forward *f, int layer, const Chunk *chunk, Span span)
 {
     const ModelConfig *config = &f->model->config;
     const float *const *slot = f->model->layers[layer].slot;
-    norm(f, f->x, slot[SLOT_ATTN_NORM], slot[SLOT_ATTN_NORM_BIAS], f->normed, m);
-    project(f, slot, m);
-    turn_queries(f, first, n);
-    int bad_key = store_keys(f, layer, first, n);
-    int bad_value = store_values(f, layer, first, n);
-    attend(f, layer, first, n);
-    linear(f, f->attended, slot[SLOT_WO], slot[SLOT_BO], f->delta,
-           (LinearShape){m, config->d_model, config->n_heads * config->head_dim});
+    int64_t first = chunk->first + span.at;
+    norm(f, f->x, slot[SLOT_ATTN_NORM], slot[SLOT_ATTN_NORM_BIAS], f->normed, chunk->m);
+    project_keys(f, slot, chunk->m);
+    int bad_key = store_keys(f, layer, chunk->first, chunk->n);
+    int bad_value = store_values(f, layer, chunk->first, chunk->n);
+    if (span.n > 0) {
+        project_queries(f, slot, f->normed + (size_t)span.at * (size_t)config->d_model, span.m);
+        turn_queries(f, first, span.n);
+        attend(f, layer, first, span.n);
+        linear(f, f->attended, slot[SLOT_WO], slot[SLOT_BO], f->delta,
+               (LinearShape){span.m, config->d_model, config->n_heads * config->head_dim});
+    }
     return bad_key < bad_value ? bad_key : bad_value;
 }
 
-/* normed = Wdown (silu(Wgate norm(x)) * Wup norm(x)), or Wdown gelu(Wup norm(x)). */
-static void ffn_block(Forward *f, int layer, int m)
+/* normed = Wdown (silu(Wgate norm(x)) * Wup norm(x)), or Wdown gelu(Wup norm(x)), of m rows. */
+static void ffn_block(Forward *f, int layer, const float *x, int m)
 {
     const ModelConfig *config = &f->model->config;
     const float *const *slot = f->model->layers[layer].slot;
     LinearShape widen = {m, config->d_ff, config->d_model};
     LinearShape narrow = {m, config->d_model, config->d_ff};
     size_t n_inner = (size_t)m * (size_t)config->d_ff;
-    norm(f, f->x, slot[SLOT_FFN_NORM], slot[SLOT_FFN_NORM_BIAS], f->normed, m);
+    norm(f, x, slot[SLOT_FFN_NORM], slot[SLOT_FFN_NORM_BIAS], f->normed, m);
     linear(f, f->normed, slot[SLOT_W_UP], slot[SLOT_B_UP], f->up, widen);
     if (config->features & MODEL_UNGATED) {
         kernels_gelu(f->up, n_inner);
@@ -368,23 +387,39 @@ static void ffn_block(Forward *f, int layer, int m)
     linear(f, f->gate, slot[SLOT_W_DOWN], slot[SLOT_B_DOWN], f->normed, narrow);
 }
 
-int64_t forward_chunk(Forward *f, const int32_t *tokens, int64_t first, int n, int m)
+/* One layer on x. Returns the first row whose key or value was not finite, or n. */
+static int run_layer(Forward *f, int layer, const Chunk *chunk, Span span)
 {
-    assert(n >= 1 && n <= m && first + n <= f->n_positions);
-    size_t n_x = (size_t)m * (size_t)f->model->config.d_model;
-    bool parallel = (f->model->config.features & MODEL_PARALLEL) != 0;
-    int first_bad = n;
-    reach_angles(f, first + n);
-    embed(f, tokens, n, m);
-    for (int layer = 0; layer < f->model->config.n_layers; layer++) {
-        int bad = attention_block(f, layer, first, n, m);
+    const ModelConfig *config = &f->model->config;
+    bool parallel = (config->features & MODEL_PARALLEL) != 0;
+    float *x = f->x + (size_t)span.at * (size_t)config->d_model;
+    size_t n_x = (size_t)span.m * (size_t)config->d_model;
+    int bad = attention_block(f, layer, chunk, span);
+    if (span.n == 0) return bad;
+    if (!parallel) kernels_add(x, f->delta, n_x);
+    ffn_block(f, layer, x, span.m);
+    if (parallel) kernels_add(x, f->delta, n_x);
+    kernels_add(x, f->normed, n_x);
+    return bad;
+}
+
+int64_t forward_chunk(Forward *f, const Chunk *chunk)
+{
+    assert(chunk->n >= 1 && chunk->n <= chunk->m && chunk->first + chunk->n <= f->n_positions);
+    assert(chunk->from >= 0 && chunk->from <= chunk->to && chunk->to <= chunk->m);
+    int last = f->model->config.n_layers - 1;
+    int to = chunk->to < chunk->n ? chunk->to : chunk->n;
+    /* Nobody reads what the last layer makes of rows that are not wanted. */
+    Span whole = {0, chunk->n, chunk->m};
+    Span wanted = {chunk->from, to > chunk->from ? to - chunk->from : 0, chunk->to - chunk->from};
+    int first_bad = chunk->n;
+    reach_angles(f, chunk->first + chunk->n);
+    embed(f, chunk);
+    for (int layer = 0; layer <= last; layer++) {
+        int bad = run_layer(f, layer, chunk, layer < last ? whole : wanted);
         if (bad < first_bad) first_bad = bad;
-        if (!parallel) kernels_add(f->x, f->delta, n_x);
-        ffn_block(f, layer, m);
-        if (parallel) kernels_add(f->x, f->delta, n_x);
-        kernels_add(f->x, f->normed, n_x);
     }
-    return first_bad < n ? first + first_bad : -1;
+    return first_bad < chunk->n ? chunk->first + first_bad : -1;
 }
 
 const float *forward_head(Forward *f, const int *rows, int n_rows)

@@ -29,15 +29,24 @@ size_t forward_rope_bytes(const ModelConfig *config, int64_t n_positions, const 
 /* Uses this rotation for chunks that follow. Errors: NOMEM. */
 bool forward_set_rope(Forward *forward, const RopeTable *table, Err *err) MUST_USE;
 
-/* Runs n tokens at positions first … first+n-1 through all layers and stores their keys and
- * values. Keys and values before first must be there already. m >= n rows are computed, the others being padding: bits
- * are equal where first and m are multiples of the path's granule. Returns the first position whose key or
+/* Tokens at positions first … first+n-1. m >= n rows are computed, the others being padding. */
+typedef struct {
+    const int32_t *tokens;
+    int64_t first;
+    int n;
+    int m;
+    int from; /* rows from … to-1 are wanted by forward_head; keys and values are made for all */
+    int to;
+} Chunk;
+
+/* Runs a chunk through all layers and stores its keys and values. Keys and values before it must be there already. Bits
+ * are equal where first, m, from and to are multiples of the path's granule. Returns the first position whose key or
  * value was not finite, or -1; such rows are stored as zero, so that they cannot reach positions
  * before them. */
-int64_t forward_chunk(Forward *forward, const int32_t *tokens, int64_t first, int n, int m);
+int64_t forward_chunk(Forward *forward, const Chunk *chunk);
 
-/* Logits of n_rows rows of the last chunk, [n_rows, vocab_size]; rows may be in any order. Where the path's granule is not 1,
- * they must be whole granules, in order. Lends until the next call. */
+/* Logits of n_rows wanted rows of the last chunk, [n_rows, vocab_size]; rows may be in any order. Where the path's granule is not
+ * 1, they must be whole granules, in order. Lends until the next call. */
 const float *forward_head(Forward *forward, const int *rows, int n_rows);
 
 #endif

@@ -155,19 +155,26 @@ static bool may_go_on(const Session *s, Err *err)
     return err_set(err, ERR_CANCELLED, "stopped on request");
 }
 
-/* Computes positions first … as far as a chunk reaches, but not `end`; first must be valid already or the first that is not. Returns
- * the position behind them, or -1. */
-static int64_t run_chunk(Session *s, int64_t first, int64_t end, Err *err)
+/* Computes positions first … end-1, at most a chunk; first must be valid already or the first that is not, and a granule's
+ * start. Rows at positions from … to-1 are wanted by the head. */
+static bool run_chunk(Session *s, int64_t first, int64_t end, int64_t from, int64_t to, Err *err)
 {
-    if (!may_go_on(s, err)) return -1;
+    if (!may_go_on(s, err)) return false;
     int64_t granule = granule_of(s);
-    int n = (int)min_i64(SESSION_CHUNK, end - first);
-    int m = (int)((n + granule - 1) / granule * granule);
-    int64_t bad = forward_chunk(s->forward, s->tokens + first, first, n, m);
+    int n = (int)(end - first);
+    Chunk chunk = {
+        .tokens = s->tokens + first,
+        .first = first,
+        .n = n,
+        .m = (int)((n + granule - 1) / granule * granule),
+        .from = (int)((from - first) / granule * granule),
+        .to = (int)((to - first + granule - 1) / granule * granule),
+    };
+    int64_t bad = forward_chunk(s->forward, &chunk);
     if (bad >= 0 && bad < s->nonfinite_from) s->nonfinite_from = bad;
     s->n_valid = max_i64(s->n_valid, first + n / granule * granule);
     s->n_prefilled += n;
-    return first + n;
+    return true;
 }
 
 static int32_t argmax(const float *logits, int n)
@@ -249,9 +256,16 @@ bool session_score(Session *session, const int32_t *tokens, int64_t n, const uin
             continue;
         }
         int64_t first = row / granule_of(s) * granule_of(s);
-        row = run_chunk(s, first, n_rows, err);
-        if (row < 0) return false;
-        score_chunk(s, first, row, want);
+        int64_t end = min_i64(first + SESSION_CHUNK, n_rows);
+        int64_t from = first;
+        int64_t to = end;
+        while (from < to && !lacks_score(s, from, want))
+            from++;
+        while (to > from && !lacks_score(s, to - 1, want))
+            to--;
+        if (!run_chunk(s, first, end, from, to, err)) return false;
+        score_chunk(s, first, end, want);
+        row = end;
     }
     for (int64_t row = 0; row < n_rows; row++)
         if (want[row]) out[row] = s->scores[row];
@@ -276,8 +290,8 @@ static const float *logits_of_last(Session *s, const int32_t *tokens, int64_t n,
     int64_t next = min_i64(s->n_valid, (n - 1) / granule * granule);
     while (next < n) {
         first = next;
-        next = run_chunk(s, first, n, err);
-        if (next < 0) return NULL;
+        next = min_i64(first + SESSION_CHUNK, n);
+        if (!run_chunk(s, first, next, min_i64(n - 1, next), next, err)) return NULL;
     }
     int64_t own = (n - 1) / granule * granule; /* the last token's granule */
     int rows[FORWARD_HEAD_ROWS];
@@ -321,7 +335,8 @@ bool session_generate(Session *session, const int32_t *tokens, int64_t n, int64_
         if (id == s->model->config.eos_id || position + 1 == n + n_new) break;
         ok = may_go_on(s, err);
         if (!ok) break;
-        int64_t bad = forward_chunk(s->forward, &id, position, 1, 1);
+        Chunk chunk = {.tokens = &id, .first = position, .n = 1, .m = 1, .to = 1};
+        int64_t bad = forward_chunk(s->forward, &chunk);
         if (bad >= 0 && bad < s->nonfinite_from) s->nonfinite_from = bad;
         logits = forward_head(s->forward, (int[]){0}, 1);
     }
