@@ -22,7 +22,7 @@ typedef struct {
     double y;         /* NaN: a gap */
     double low;       /* NaN: no interval */
     double high;      /* NaN: no interval */
-    const char *note; /* the mark's title */
+    const char *note; /* the mark's title; NULL: the line alone */
 } ChartPoint;
 
 typedef struct {
@@ -32,9 +32,9 @@ typedef struct {
     size_t n_points;
 } ChartSeries;
 
-/* A vertical line. */
+/* A line across the chart at a value of one axis. */
 typedef struct {
-    double x; /* NaN: none */
+    double at; /* NaN: none */
     const char *label;
 } ChartMark;
 
@@ -43,13 +43,16 @@ typedef struct {
     const char *x_label;
     const char *y_label;
     const char *unit;       /* "fraction": the y axis runs from 0 to 100 % */
-    const ChartMark *marks; /* their labels stand one under the other */
+    bool x_linear;          /* else it is logarithmic */
+    const ChartMark *marks; /* of x; their labels stand one under the other */
     size_t n_marks;
+    const ChartMark *y_marks;
+    size_t n_y_marks;
     const ChartSeries *series;
     size_t n_series;
 } LineChart;
 
-/* Appends a line chart over a logarithmic x axis and, under it, a legend that switches series off and on. Charts without a finite point
+/* Appends a line chart and, under it, a legend that switches series off and on. Charts without a finite point
  * append a sentence instead. */
 void chart_lines(const LineChart *chart, Buf *out);
 

@@ -63,8 +63,8 @@ static void put_axis(const Frame *frame, Buf *out)
 static void put_mark(const Frame *frame, Buf *out)
 {
     const ChartMark *mark = &frame->chart->mark;
-    if (!(mark->x >= frame->chart->x_low && mark->x <= frame->chart->x_high)) return;
-    double x = place(frame, mark->x);
+    if (!(mark->at >= frame->chart->x_low && mark->at <= frame->chart->x_high)) return;
+    double x = place(frame, mark->at);
     buf_printf(out,
                "<line class=\"trained\" x1=\"%.1f\" x2=\"%.1f\" y1=\"4\" y2=\"%.1f\"/><text "
                "class=\"mark right\" x=\"%.1f\" y=\"10\">",

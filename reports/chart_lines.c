@@ -1,4 +1,4 @@
-/* Line charts. A frame maps data to pixels: x is log2 (lengths double), y is linear, or log10 where the values span more than a
+/* Line charts. A frame maps data to pixels: x is log2 (lengths double) unless the chart says linear, y is linear, or log10 where the values span more than a
  * decade. Series are shifted by a pixel or two against each other, so that intervals at one length stand side by side. */
 #include <math.h>
 #include <stdio.h>
@@ -64,6 +64,12 @@ static double nice_step(double span, int n)
     return base * (part < 1.5 ? 1.0 : part < 3.5 ? 2.0 : part < 7.5 ? 5.0 : 10.0);
 }
 
+/* Whether a point has a place on both axes. */
+static bool has_place(const LineChart *chart, const ChartPoint *point)
+{
+    return drawable(point->y) && (chart->x_linear ? drawable(point->x) : point->x > 0.0);
+}
+
 static void grow(double value, double *low, double *high)
 {
     if (!drawable(value)) return;
@@ -80,7 +86,7 @@ static bool data_range(const LineChart *chart, Frame *frame)
         const ChartSeries *series = &chart->series[i];
         for (size_t j = 0; j < series->n_points; j++) {
             const ChartPoint *point = &series->points[j];
-            if (!drawable(point->y) || !(point->x > 0.0)) continue;
+            if (!has_place(chart, point)) continue;
             grow(point->x, &frame->x.low, &frame->x.high);
             grow(point->y, &frame->y.low, &frame->y.high);
             grow(point->low, &frame->y.low, &frame->y.high);
@@ -112,16 +118,17 @@ static void set_y_range(const LineChart *chart, Axis *y)
 static bool make_frame(const LineChart *chart, Frame *frame)
 {
     *frame = (Frame){
-        .x = {.start = LEFT + 16, .end = WIDTH - RIGHT - 16, .logarithmic = true},
+        .x = {.start = LEFT + 16, .end = WIDTH - RIGHT - 16, .logarithmic = !chart->x_linear},
         .y = {.start = HEIGHT - BOTTOM,                  .end = TOP                   }
     };
     if (!data_range(chart, frame)) return false;
     if (frame->x.low == frame->x.high) {
-        frame->x.low /= 2.0;
-        frame->x.high *= 2.0;
+        frame->x.low = chart->x_linear ? frame->x.low - 1.0 : frame->x.low / 2.0;
+        frame->x.high = chart->x_linear ? frame->x.high + 1.0 : frame->x.high * 2.0;
     }
     set_y_range(chart, &frame->y);
-    frame->dodge = fmin(2.0, 14.0 / (double)chart->n_series);
+    /* On a linear axis series are curves without intervals; a shift would only move them. */
+    frame->dodge = chart->x_linear ? 0.0 : fmin(2.0, 14.0 / (double)chart->n_series);
     return true;
 }
 
@@ -133,6 +140,8 @@ static void put_tick_y(const LineChart *chart, const Frame *frame, double value,
     buf_printf(out, "<text class=\"y\" x=\"%d\" y=\"%.1f\">", LEFT - 8, y);
     if (strcmp(chart->unit, "fraction") == 0)
         buf_printf(out, "%.0f%%</text>\n", 100.0 * value);
+    else if (fabs(value) >= 1e4 && fabs(value) < 1e7)
+        buf_printf(out, "%.6gk</text>\n", value / 1000.0);
     else
         buf_printf(out, "%.6g</text>\n", fabs(value) < 1e-12 ? 0.0 : value);
 }
@@ -173,9 +182,22 @@ static void put_tick_x(const Frame *frame, double value, Buf *out)
                value);
 }
 
+/* Ticks of a linear axis, at whole numbers. */
+static void put_whole_ticks(const Frame *frame, Buf *out)
+{
+    double step = fmax(1.0, nice_step(frame->x.high - frame->x.low, MAX_X_TICKS));
+    double first = step * ceil(frame->x.low / step);
+    for (int i = 0; i <= 2 * MAX_X_TICKS && first + step * i <= frame->x.high; i++)
+        put_tick_x(frame, first + step * i, out);
+}
+
 /* Ticks at powers of two, thinned until they fit; x values of sweeps are lengths. */
 static void put_x_axis(const Frame *frame, Buf *out)
 {
+    if (!frame->x.logarithmic) {
+        put_whole_ticks(frame, out);
+        return;
+    }
     int first = (int)ceil(log2(frame->x.low) - 1e-9);
     int last = (int)floor(log2(frame->x.high) + 1e-9);
     int every = 1 + (last - first) / MAX_X_TICKS;
@@ -189,26 +211,42 @@ static void put_x_axis(const Frame *frame, Buf *out)
 
 static bool is_within(const ChartMark *mark, const Frame *frame)
 {
-    return mark->x >= frame->x.low && mark->x <= frame->x.high;
+    return mark->at >= frame->x.low && mark->at <= frame->x.high;
 }
 
 /* Lines first: a label stands on a ground of its own, so that no line crosses it. */
 static void put_marks(const LineChart *chart, const Frame *frame, Buf *out)
 {
     for (size_t i = 0; i < chart->n_marks; i++) {
-        double x = place(&frame->x, chart->marks[i].x);
+        double x = place(&frame->x, chart->marks[i].at);
         if (is_within(&chart->marks[i], frame))
             buf_printf(out,
                        "<line class=\"trained\" x1=\"%.1f\" x2=\"%.1f\" y1=\"%d\" y2=\"%d\"/>\n", x,
                        x, TOP - 18, HEIGHT - BOTTOM);
     }
     for (size_t i = 0; i < chart->n_marks; i++) {
-        double x = place(&frame->x, chart->marks[i].x);
+        double x = place(&frame->x, chart->marks[i].at);
         bool left = x > WIDTH * 0.7;
         if (!is_within(&chart->marks[i], frame)) continue;
         buf_printf(out, "<text class=\"mark %s\" x=\"%.1f\" y=\"%d\">", left ? "left" : "right",
                    left ? x - 6 : x + 6, TOP - 14 + (int)i * MARK_LINE);
         html_text(out, chart->marks[i].label);
+        buf_puts(out, "</text>\n");
+    }
+}
+
+/* Horizontal lines with their labels above them, at the right end. */
+static void put_y_marks(const LineChart *chart, const Frame *frame, Buf *out)
+{
+    for (size_t i = 0; i < chart->n_y_marks; i++) {
+        const ChartMark *mark = &chart->y_marks[i];
+        if (!(mark->at >= frame->y.low && mark->at <= frame->y.high)) continue;
+        double y = place(&frame->y, mark->at);
+        buf_printf(out,
+                   "<line class=\"trained\" x1=\"%d\" x2=\"%d\" y1=\"%.1f\" y2=\"%.1f\"/><text "
+                   "class=\"mark left\" x=\"%d\" y=\"%.1f\">",
+                   LEFT, WIDTH - RIGHT, y, y, WIDTH - RIGHT - 4, y - 7.0);
+        html_text(out, mark->label);
         buf_puts(out, "</text>\n");
     }
 }
@@ -271,7 +309,7 @@ static void put_series(const LineChart *chart, const Frame *frame, size_t index,
     put_line(frame, series, shift, out);
     for (size_t i = 0; i < series->n_points; i++) {
         const ChartPoint *point = &series->points[i];
-        if (!drawable(point->y) || !(point->x > 0.0)) continue;
+        if (!has_place(chart, point) || !point->note) continue;
         double x = place(&frame->x, point->x) + shift;
         put_whisker(frame, point, x, out);
         buf_puts(out, "<g><title>");
@@ -317,6 +355,7 @@ void chart_lines(const LineChart *chart, Buf *out)
     put_y_axis(chart, &frame, out);
     put_x_axis(&frame, out);
     put_marks(chart, &frame, out);
+    put_y_marks(chart, &frame, out);
     for (size_t i = 0; i < chart->n_series; i++)
         put_series(chart, &frame, i, out);
     buf_printf(out, "<text class=\"axis\" x=\"%d\" y=\"%d\">", (LEFT + WIDTH - RIGHT) / 2,

@@ -21,6 +21,7 @@ bool page_grids(Page *page, Err *err) MUST_USE;
 bool page_depths(Page *page, Err *err) MUST_USE;
 bool page_positions(Page *page, Err *err) MUST_USE;
 bool page_predictions(Page *page, Err *err) MUST_USE;
+bool page_spectrum(Page *page, Err *err) MUST_USE;
 bool page_engineers(Page *page, Err *err) MUST_USE;
 bool page_cells(Page *page, Err *err) MUST_USE;
 bool page_settings(Page *page, Err *err) MUST_USE;

@@ -23,6 +23,7 @@ static const struct {
     {"positions",    "Loss by position",              page_positions  },
     {"predictions",  "Predicted and measured",        page_predictions},
     {"engineers",    "Engineer A against Engineer B", page_engineers  },
+    {"spectrum",     "Wavelength of every pair",      page_spectrum   },
     {"cells",        "Every cell",                    page_cells      },
     {"angles",       "The angles of every setting",   page_settings   },
     {"provenance",   "Where the numbers come from",   page_provenance },

@@ -73,7 +73,8 @@ void results_add_setting(Fixture *fixture, int index, const char *method, double
     else
         snprintf(label, sizeof label, "%s:%g", method, value);
     SettingPairRow pairs[] = {
-        {.pair = 0, .theta_i = 1.0, .theta_scaled_i = 0.5}
+        {.pair = 0, .theta_i = 1.0,  .theta_scaled_i = 0.5  },
+        {.pair = 1, .theta_i = 0.01, .theta_scaled_i = 0.005}
     };
     SettingRow row = {.key = results_key(1, index),
                       .label = or_hostile(fixture, label),
@@ -84,7 +85,7 @@ void results_add_setting(Fixture *fixture, int index, const char *method, double
                       .theta = 1e4,
                       .n_rot = 32,
                       .n_ctx_orig = 256};
-    assert_ok(store_put_setting(fixture->store, &row, pairs, 1, &err), &err);
+    assert_ok(store_put_setting(fixture->store, &row, pairs, COUNT_OF(pairs), &err), &err);
 }
 
 int64_t results_add_cell(Fixture *fixture, const Place *place)
@@ -205,7 +206,7 @@ void results_add_markers(Fixture *fixture, int setting, double first_negative, d
     } markers[] = {
         {"first_negative_sum", "tokens",   0,    first_negative},
         {"seen_reach",         "tokens",   0,    reach         },
-        {"pairs_turning",      "pairs",    0,    7.0           },
+        {"pairs_turning",      "pairs",    0,    1.0           },
         {"resolution",         "of plain", 0,    0.875         },
         {"unseen_angle",       "rad",      1024, 0.75          },
     };

@@ -131,6 +131,56 @@ static void test_charts_survive_extreme_values(void **state)
         }
 }
 
+/* Pairs 0 to 8 on a linear axis: the middle point lies in the middle, 0 is drawn, and marks of both axes stand at their values. */
+static void test_a_linear_axis_is_linear_and_marked(void **state)
+{
+    (void)state;
+    ChartPoint points[] = {
+        {.x = 0, .y = 10.0,    .low = NAN, .high = NAN},
+        {.x = 4, .y = 100.0,   .low = NAN, .high = NAN},
+        {.x = 8, .y = 20000.0, .low = NAN, .high = NAN}
+    };
+    ChartSeries series = {.name = "s", .points = points, .n_points = 3};
+    ChartMark mark = {4.0, "the middle"};
+    ChartMark y_marks[] = {
+        {100.0, "a hundred"},
+        {1e9,   "outside"  }
+    };
+    LineChart chart = {.sentence = "s",
+                       .x_label = "x",
+                       .y_label = "y",
+                       .unit = "tokens",
+                       .x_linear = true,
+                       .marks = &mark,
+                       .n_marks = 1,
+                       .y_marks = y_marks,
+                       .n_y_marks = 2,
+                       .series = &series,
+                       .n_series = 1};
+    Buf out = {0};
+    chart_lines(&chart, &out);
+    const char *path = strstr(buf_text(&out), "class=\"line\" d=\"M");
+    assert_non_null(path);
+    double x[3];
+    double y[3];
+    char *at = strchr(path, 'M') + 1;
+    for (int i = 0; i < 3; i++) {
+        x[i] = strtod(at, &at);
+        y[i] = strtod(at, &at) + 0.0;
+        at++;
+    }
+    assert_close(x[1] - x[0], x[2] - x[1], 0.0, 0.11);
+    const char *line = strstr(buf_text(&out), "class=\"trained\" x1=\"");
+    assert_close(strtod(line + strlen("class=\"trained\" x1=\""), NULL), x[1], 0.0, 0.06);
+    line = strstr(strstr(line + 1, "class=\"trained\""), "y1=\"");
+    assert_close(strtod(line + strlen("y1=\""), NULL), y[1], 0.0, 0.06);
+    assert_null(strstr(buf_text(&out), "outside"));
+    assert_non_null(strstr(buf_text(&out), ">20k</text>"));
+    /* No point has a note, so none is drawn; the legend has the one shape. */
+    assert_int_equal(count_of(buf_text(&out), "<circle"), 1);
+    buf_free(&out);
+}
+
 /* The axis is from 128 to 2048 over four doublings; a pixel of each must be a quarter farther. */
 static void test_limits_stand_where_a_logarithmic_axis_has_them(void **state)
 {
@@ -216,6 +266,7 @@ int main(void)
         cmocka_unit_test(test_text_in_a_heat_map_stands_out_from_its_cell),
         cmocka_unit_test(test_a_line_breaks_where_a_value_is_missing),
         cmocka_unit_test(test_charts_survive_extreme_values),
+        cmocka_unit_test(test_a_linear_axis_is_linear_and_marked),
         cmocka_unit_test(test_limits_stand_where_a_logarithmic_axis_has_them),
         cmocka_unit_test(test_limits_survive_extreme_values),
     };
