@@ -10,7 +10,10 @@
  *
  * F follows from the length asked for; a needle's tokens are counted before F is known, so nothing is grown by trial.
  * The control is the same with filler[0 … F + needle). Since seams are a matter of the tokenizer, the text of each
- * finished prompt is decoded and checked: needle and question are there, and the key is nowhere else. */
+ * finished prompt is decoded and checked: needle and question are there, and the key is nowhere else.
+ *
+ * A document to train on is a prompt with its answer and a full stop, on a filler of the caller's. It is made by the same
+ * functions, on a copy of the haystack that differs in the filler, the key's width and class, and the preface. */
 #include "datasets/haystack.h"
 
 #include <math.h>
@@ -31,6 +34,7 @@ static const char question_text[] = "What is the pass key? The pass key is ";
 enum {
     STREAM_KEY = 1U << 28, /* random streams of this module; the low bits hold n_ctx */
     STREAM_FILLER = 2U << 28,
+    STREAM_KEY_CLASS = 3U << 28,
     N_KEY_TRIES = 64,
     MAX_SENTENCE = 64, /* tokens that a needle is moved at most to stand between sentences */
     NEEDLE_BYTES = 128,
@@ -38,14 +42,17 @@ enum {
 
 struct Haystack {
     HaystackOptions options;
+    bool
+        makes_documents; /* what is made ends in the answer and a full stop; keys are those for training */
     const Backend *backend;
     TokenList blank;   /* what stands at a seam; empty where parts bring their own */
     TokenList preface; /* with BOS before it */
+    size_t
+        n_fixed; /* tokens of needle, question and the blanks around them, for a key of one digit */
     TokenList line;
     const int32_t *filler; /* a cycle of n_filler tokens, begun at `start` */
     int64_t n_filler;
     int64_t start;
-    int64_t min_n_ctx;
 };
 
 static bool encode(const Haystack *h, const char *text, TokenList *out, Err *err)
@@ -175,37 +182,50 @@ static bool encode_parts(Haystack *h, Err *err)
     return true;
 }
 
-/* Question and key as tokens; *n_question is how many stand before the first that holds a digit of the key. */
-static bool encode_question(const Haystack *h, const char *key, TokenList *out, size_t *n_question,
-                            Err *err)
+/* Which tokens spell bytes first … end-1 of the text that n tokens spell. */
+static TokenSpan find_span(const Haystack *h, const int32_t *ids, size_t n, size_t first,
+                           size_t end)
 {
-    size_t before = out->n;
-    char *text = str_format("%s%s", question_text, key);
-    bool ok = encode(h, text, out, err);
-    free(text);
-    Buf spelt = {0};
-    size_t n = 0;
-    while (ok && before + n < out->n) {
-        buf_clear(&spelt);
-        backend_decode(h->backend, out->ids + before, n + 1, true, &spelt);
-        if (spelt.len > sizeof question_text - 1) break;
-        n++;
+    TokenSpan span = {-1, 0};
+    Buf text = {0};
+    for (size_t i = 0; i < n && text.len < end; i++) {
+        backend_decode(h->backend, ids + i, 1, i == 0, &text);
+        if (text.len > first && span.first < 0) span.first = (int64_t)i;
+        if (span.first >= 0) span.n++;
     }
-    buf_free(&spelt);
-    *n_question = n;
-    return ok;
+    buf_free(&text);
+    return span;
 }
 
-/* A longer key takes at most one token more for each digit and place. */
-static bool measure_min_n_ctx(Haystack *h, Err *err)
+/* What ends the text of a document or of a prompt with its answer. */
+static char *ending_text(const Haystack *h, const char *key)
+{
+    return str_format("%s%s%s", question_text, key, h->makes_documents ? "." : "");
+}
+
+/* Question and key as tokens; *answer is where the key's stand among those added. */
+static bool encode_question(const Haystack *h, const char *key, TokenList *out, TokenSpan *answer,
+                            Err *err)
+{
+    size_t before = out->n, n_bytes = sizeof question_text - 1;
+    char *text = ending_text(h, key);
+    bool ok = encode(h, text, out, err);
+    free(text);
+    *answer = (TokenSpan){0};
+    if (!ok) return false;
+    *answer = find_span(h, out->ids + before, out->n - before, n_bytes, n_bytes + strlen(key));
+    return answer->first >= 0 ||
+           err_set(err, ERR_INPUT, "the tokenizer has no tokens for the key %s", key);
+}
+
+static bool measure_parts(Haystack *h, Err *err)
 {
     TokenList needle = {0}, question = {0};
-    size_t n_question = 0;
+    TokenSpan answer;
     char text[NEEDLE_BYTES];
     snprintf(text, sizeof text, needle_format, "1", "1");
-    bool ok = encode(h, text, &needle, err) && encode_question(h, "1", &question, &n_question, err);
-    h->min_n_ctx = (int64_t)(h->preface.n + needle.n + 2 * h->blank.n + n_question) +
-                   2 * (h->options.n_digits - 1) + haystack_answer_budget(h);
+    bool ok = encode(h, text, &needle, err) && encode_question(h, "1", &question, &answer, err);
+    if (ok) h->n_fixed = needle.n + 2 * h->blank.n + (size_t)answer.first;
     token_list_free(&needle);
     token_list_free(&question);
     return ok;
@@ -221,7 +241,7 @@ Haystack *haystack_open(const HaystackOptions *options, const Backend *backend, 
     Haystack *h = mem_zalloc(1, sizeof *h);
     h->options = *options;
     h->backend = backend;
-    if (!encode_parts(h, err) || !measure_min_n_ctx(h, err)) {
+    if (!encode_parts(h, err) || !measure_parts(h, err)) {
         haystack_close(h);
         return NULL;
     }
@@ -242,7 +262,9 @@ void haystack_close(Haystack *h)
 
 int64_t haystack_min_n_ctx(const Haystack *h)
 {
-    return h->min_n_ctx;
+    /* A longer key takes at most one token more for each digit and place. */
+    return (int64_t)(h->preface.n + h->n_fixed) + 2 * (h->options.n_digits - 1) +
+           haystack_answer_budget(h);
 }
 
 int64_t haystack_answer_budget(const Haystack *h)
@@ -254,8 +276,9 @@ int64_t haystack_answer_budget(const Haystack *h)
 typedef struct {
     char needle_text[NEEDLE_BYTES];
     TokenList needle;   /* with its blank */
+    size_t n_lead;      /* tokens of that blank, where it goes first */
     TokenList question; /* with the answer */
-    size_t n_question;
+    TokenSpan answer;
     int64_t n_filler; /* filler tokens around the needle */
     int64_t at;       /* filler tokens before it */
 } Parts;
@@ -303,11 +326,12 @@ static bool encode_needle(const Haystack *h, Parts *parts, double depth, Err *er
     if (parts->n_filler < 0) {
         ok = err_set(err, ERR_INPUT,
                      "the length is below the %lld tokens that a passkey prompt takes",
-                     (long long)h->min_n_ctx);
+                     (long long)haystack_min_n_ctx(h));
     } else {
         parts->at = place_needle(h, depth, parts->n_filler);
         bool leads = parts->at > 0 && !look_at_seam(h, parts->at).ends_blank;
         if (leads) token_list_append(&parts->needle, h->blank.ids, h->blank.n);
+        parts->n_lead = parts->needle.n;
         token_list_append(&parts->needle, body.ids, body.n);
         if (!leads) token_list_append(&parts->needle, h->blank.ids, h->blank.n);
     }
@@ -321,28 +345,42 @@ static bool make_parts(const Haystack *h, const HaystackAsk *ask, const char *ke
     *parts = (Parts){0};
     snprintf(parts->needle_text, sizeof parts->needle_text, needle_format, key, key);
     token_list_append(&parts->question, h->blank.ids, h->blank.n);
-    size_t n_question;
-    if (!encode_question(h, key, &parts->question, &n_question, err)) return false;
-    parts->n_question = h->blank.n + n_question;
-    parts->n_filler =
-        ask->n_ctx - haystack_answer_budget(h) - (int64_t)(h->preface.n + parts->n_question);
+    if (!encode_question(h, key, &parts->question, &parts->answer, err)) return false;
+    parts->answer.first += (int64_t)h->blank.n;
+    int64_t n_tail = h->makes_documents ? (int64_t)parts->question.n
+                                        : parts->answer.first + haystack_answer_budget(h);
+    parts->n_filler = ask->n_ctx - (int64_t)h->preface.n - n_tail;
     return encode_needle(h, parts, ask->depth, err);
 }
 
-static void draw_key(Rng *rng, int n_digits, char *key)
+bool haystack_key_is_for_training(const char *key)
 {
-    for (int i = 0; i < n_digits; i++)
-        key[i] = (char)(i == 0 ? '1' + rng_below(rng, 9) : '0' + rng_below(rng, 10));
-    key[n_digits] = '\0';
+    size_t n = strlen(key);
+    uint32_t value = 0;
+    if (n < HAYSTACK_MIN_TRAINING_DIGITS || n > HAYSTACK_MAX_DIGITS) return false;
+    for (size_t i = 0; i < n; i++)
+        value = 10 * value + (uint32_t)(key[i] - '0');
+    Rng rng = rng_open(0, STREAM_KEY_CLASS, (uint32_t)n, value);
+    return rng_u32(&rng) % 2 == 0;
+}
+
+/* A key of the class that is asked for. */
+static void draw_key(const Haystack *h, Rng *rng, char *key)
+{
+    int n = h->options.n_digits;
+    do {
+        for (int i = 0; i < n; i++)
+            key[i] = (char)(i == 0 ? '1' + rng_below(rng, 9) : '0' + rng_below(rng, 10));
+        key[n] = '\0';
+    } while (haystack_key_is_for_training(key) != h->makes_documents);
 }
 
 /* Draws keys until one is not in the filler. */
-static bool settle_key(const Haystack *h, const HaystackAsk *ask, char *key, Parts *parts, Err *err)
+static bool settle_key(const Haystack *h, const HaystackAsk *ask, Rng *rng, char *key, Parts *parts,
+                       Err *err)
 {
-    Rng rng = rng_open(h->options.seed, STREAM_KEY ^ (uint32_t)ask->n_ctx,
-                       (uint32_t)llround(ask->depth * 1e6), (uint32_t)ask->trial);
     for (int i = 0; i < N_KEY_TRIES; i++) {
-        draw_key(&rng, h->options.n_digits, key);
+        draw_key(h, rng, key);
         if (!make_parts(h, ask, key, parts, err)) return false;
         if (!filler_holds(h, parts, key)) return true;
         parts_free(parts);
@@ -367,8 +405,8 @@ static void join_parts(const Haystack *h, bool is_control, const Parts *parts, H
         append_filler(h, parts->at, parts->n_filler, tokens);
     }
     token_list_append(tokens, parts->question.ids, parts->question.n);
-    out->n_answer = (int64_t)(parts->question.n - parts->n_question);
-    out->n_prompt = (int64_t)tokens->n - out->n_answer;
+    out->n_answer = parts->answer.n;
+    out->n_prompt = (int64_t)(tokens->n - parts->question.n) + parts->answer.first;
 }
 
 static int count_in(const char *text, const char *part)
@@ -384,7 +422,7 @@ static bool check_text(const Haystack *h, const Parts *parts, const HaystackProm
 {
     bool is_control = out->needle_first < 0;
     Buf text = {0};
-    char *end = str_format("%s%s", question_text, out->key);
+    char *end = ending_text(h, out->key);
     const char *s = spell(h, &out->tokens, true, &text);
     bool ok = str_ends_with(s, end) && count_in(s, out->key) == (is_control ? 1 : 3) &&
               (is_control || strstr(s, parts->needle_text));
@@ -397,20 +435,27 @@ static bool check_text(const Haystack *h, const Parts *parts, const HaystackProm
     return ok;
 }
 
-bool haystack_build(const Haystack *h, const HaystackAsk *ask, HaystackPrompt *out, Err *err)
+static bool build(const Haystack *h, const HaystackAsk *ask, Rng *rng, Parts *parts,
+                  HaystackPrompt *out, Err *err)
 {
+    *parts = (Parts){0};
     *out = (HaystackPrompt){0};
-    if (ask->n_ctx < h->min_n_ctx)
+    if (ask->n_ctx < haystack_min_n_ctx(h))
         return err_set(err, ERR_INPUT,
                        "n_ctx %lld is below the %lld tokens that a passkey prompt takes",
-                       (long long)ask->n_ctx, (long long)h->min_n_ctx);
+                       (long long)ask->n_ctx, (long long)haystack_min_n_ctx(h));
+    if (!settle_key(h, ask, rng, out->key, parts, err)) return false;
+    join_parts(h, ask->is_control, parts, out);
+    return check_text(h, parts, out, err);
+}
+
+bool haystack_build(const Haystack *h, const HaystackAsk *ask, HaystackPrompt *out, Err *err)
+{
     Parts parts;
-    bool ok = settle_key(h, ask, out->key, &parts, err);
-    if (ok) {
-        join_parts(h, ask->is_control, &parts, out);
-        assert(out->n_prompt == ask->n_ctx - haystack_answer_budget(h));
-        ok = check_text(h, &parts, out, err);
-    }
+    Rng rng = rng_open(h->options.seed, STREAM_KEY ^ (uint32_t)ask->n_ctx,
+                       (uint32_t)llround(ask->depth * 1e6), (uint32_t)ask->trial);
+    bool ok = build(h, ask, &rng, &parts, out, err);
+    assert(!ok || out->n_prompt == ask->n_ctx - haystack_answer_budget(h));
     parts_free(&parts);
     if (!ok) haystack_prompt_free(out);
     return ok;
@@ -420,6 +465,74 @@ void haystack_prompt_free(HaystackPrompt *prompt)
 {
     token_list_free(&prompt->tokens);
     *prompt = (HaystackPrompt){0};
+}
+
+/* A haystack for documents: the same parts on another filler. What it owns stays h's. */
+static Haystack view_for(const Haystack *h, const HaystackOrder *order)
+{
+    Haystack view = *h;
+    view.makes_documents = true;
+    view.options.n_digits = order->n_digits;
+    if (!order->with_preface) view.preface.n = h->options.with_bos ? 1 : 0;
+    view.filler = order->filler ? order->filler : h->line.ids;
+    view.n_filler = order->filler ? order->n_tokens : (int64_t)h->line.n;
+    view.start = 0;
+    return view;
+}
+
+int64_t haystack_min_document(const Haystack *h, const HaystackOrder *order)
+{
+    Haystack view = view_for(h, order);
+    return haystack_min_n_ctx(&view);
+}
+
+/* The key's first and second place in the needle, and the answer. */
+static void find_keys(const Haystack *h, const Parts *parts, HaystackDocument *out)
+{
+    const HaystackPrompt *prompt = &out->prompt;
+    const int32_t *body = parts->needle.ids + parts->n_lead;
+    size_t n_key = strlen(prompt->key);
+    const char *at = parts->needle_text;
+    for (int i = 0; i < 2; i++) {
+        at = strstr(at, prompt->key);
+        size_t first = (size_t)(at - parts->needle_text);
+        out->keys[i] = find_span(h, body, parts->needle.n - parts->n_lead, first, first + n_key);
+        out->keys[i].first += prompt->needle_first + (int64_t)parts->n_lead;
+        at += n_key;
+    }
+    out->keys[2] = (TokenSpan){prompt->n_prompt, prompt->n_answer};
+}
+
+bool haystack_write(const Haystack *h, const HaystackOrder *order, Rng *rng, HaystackDocument *out,
+                    Err *err)
+{
+    assert(order->n_digits >= HAYSTACK_MIN_TRAINING_DIGITS &&
+           order->n_digits <= HAYSTACK_MAX_DIGITS);
+    assert(h->options.with_preface || !order->with_preface);
+    Haystack view = view_for(h, order);
+    if (!order->filler) view.start = rng_below(rng, (uint32_t)h->line.n);
+    HaystackAsk ask = {.n_ctx = order->n_tokens, .depth = order->depth};
+    Parts parts;
+    *out = (HaystackDocument){0};
+    bool ok = build(&view, &ask, rng, &parts, &out->prompt, err);
+    assert(!ok || (int64_t)out->prompt.tokens.n == order->n_tokens);
+    if (ok) find_keys(&view, &parts, out);
+    parts_free(&parts);
+    if (!ok) haystack_prompt_free(&out->prompt);
+    return ok;
+}
+
+void haystack_document_free(HaystackDocument *document)
+{
+    haystack_prompt_free(&document->prompt);
+}
+
+void haystack_add_fixed_text(Buf *out)
+{
+    buf_printf(out, "%s ", preface_text);
+    buf_printf(out, "%s ", line_text);
+    buf_printf(out, needle_format, "", "");
+    buf_printf(out, " %s", question_text);
 }
 
 AnswerVerdict haystack_judge(const char *answer, const char *key, bool is_complete)

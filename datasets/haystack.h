@@ -8,7 +8,10 @@
 #include "base/rng.h"
 #include "datasets/corpus.h"
 
-enum { HAYSTACK_MAX_DIGITS = 9 };
+enum {
+    HAYSTACK_MAX_DIGITS = 9,
+    HAYSTACK_MIN_TRAINING_DIGITS = 3, /* there are too few shorter keys to part them */
+};
 
 typedef struct Haystack Haystack;
 
@@ -19,6 +22,12 @@ typedef struct {
     bool with_preface;  /* the task line that announces a hidden pass key */
     const Corpus *text; /* filler from a text instead of the repeated line; NULL: the line */
 } HaystackOptions;
+
+/* Tokens first … first+n-1. */
+typedef struct {
+    int64_t first;
+    int64_t n;
+} TokenSpan;
 
 /* Which prompt. */
 typedef struct {
@@ -59,6 +68,38 @@ int64_t haystack_answer_budget(const Haystack *haystack);
 bool haystack_build(const Haystack *haystack, const HaystackAsk *ask, HaystackPrompt *out,
                     Err *err) MUST_USE;
 void haystack_prompt_free(HaystackPrompt *prompt);
+
+/* Whether a key (digits, the first not 0) may be trained on. Half of all keys of each width from
+ * HAYSTACK_MIN_TRAINING_DIGITS on are, by a hash; the others, and all shorter ones, are asked for by
+ * haystack_build alone, so that no key of a test was ever trained on. */
+bool haystack_key_is_for_training(const char *key);
+
+/* Which document to train on: a prompt with its answer and a full stop. */
+typedef struct {
+    int64_t n_tokens;      /* of all of it, BOS included */
+    double depth;          /* 0 … 1, by tokens of filler */
+    int n_digits;          /* HAYSTACK_MIN_TRAINING_DIGITS … HAYSTACK_MAX_DIGITS */
+    bool with_preface;     /* the haystack must have been opened with it */
+    const int32_t *filler; /* n_tokens of a text; NULL: the line, from a random token on */
+} HaystackOrder;
+
+/* Free with haystack_document_free. */
+typedef struct {
+    HaystackPrompt prompt; /* n_prompt tokens, the answer, the full stop */
+    TokenSpan keys[3];     /* what spells the key: said, said again, answered */
+} HaystackDocument;
+
+/* The smallest n_tokens for an order of this width and preface, whatever the key. */
+int64_t haystack_min_document(const Haystack *haystack, const HaystackOrder *order);
+
+/* Writes a document of exactly n_tokens, by the same code and with the same text as
+ * haystack_build. Draws phase and key from rng. Errors: as haystack_build. */
+bool haystack_write(const Haystack *haystack, const HaystackOrder *order, Rng *rng,
+                    HaystackDocument *out, Err *err) MUST_USE;
+void haystack_document_free(HaystackDocument *document);
+
+/* Appends the fixed text of a prompt once, without a key: what a tokenizer should know. */
+void haystack_add_fixed_text(Buf *out);
 
 typedef enum { ANSWER_HIT, ANSWER_MISS, ANSWER_OPEN } AnswerVerdict;
 

@@ -468,8 +468,11 @@ static char *canonical_text(const Plan *plan, const PlanCell *cell, const CellRo
     if (!isnan(row->depth)) str_from_double(row->depth, depth);
     buf_printf(&text, "model %s\nrope ", row->model_hash);
     rope_spec_key(&plan_setting(plan, cell)->spec, &text);
-    buf_printf(&text, "\nprobe %s\nparams %s\nbos %s\ncorpus %s\n", row->probe, row->params,
-               row->bos_policy, row->corpus_hash ? row->corpus_hash : "none");
+    buf_printf(&text, "\nprobe %s\n", row->probe);
+    int version = plan->probes[cell->probe].probe->version;
+    if (version > 0) buf_printf(&text, "probe_version %d\n", version);
+    buf_printf(&text, "params %s\nbos %s\ncorpus %s\n", row->params, row->bos_policy,
+               row->corpus_hash ? row->corpus_hash : "none");
     buf_printf(&text, "n_ctx %lld\ndepth %s\nseed %lld\n", (long long)row->n_ctx, depth,
                (long long)row->seed);
     buf_printf(&text, "precision %s\nnumeric_version %d\n", row->precision, row->numeric_version);

@@ -72,6 +72,7 @@ struct Probe {
     const ProbeParam *params;   /* ends with a row whose key is NULL */
     const ProbeMetric *metrics; /* ends with a row whose name is NULL */
     bool uses_target_max;       /* target_max can change its numbers */
+    int version; /* of its prompts: raised when they change, so that old cells stand for themselves */
     /* Whether a spec reads a corpus. */
     bool (*uses_corpus)(const ProbeSpec *spec);
     /* Writes the depths of the cells of one setting and length and returns how many; one NaN where depth has no meaning. */

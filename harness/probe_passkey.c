@@ -339,6 +339,7 @@ const Probe probe_passkey = {
     .help = "retrieve a number hidden in filler, at depths of 0 to 1",
     .params = params,
     .metrics = metrics,
+    .version = 1, /* 0 asked for keys of any class */
     .uses_corpus = uses_corpus,
     .plan = plan,
     .check = check,
