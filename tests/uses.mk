@@ -58,3 +58,4 @@ USES_test_scaled_models := models base
 USES_test_theory := harness datasets models reports base
 USES_test_knee := reports base
 USES_test_page := reports base
+USES_test_mixture := datasets models base
