@@ -3,7 +3,7 @@
  * candidate, and what is left over says how wrong it is. Positions are drawn at random, with the ends added by hand.
  *
  * The float figures take the engine's way for the first of these pairs: a row of rope_angles a position, rope_rotate, and dot
- * products by sgemm, TILE queries and keys at a time, of which the diagonal counts. */
+ * products by the best kernel path, TILE queries and keys at a time, of which the diagonal counts. */
 #include "models/rope_audit.h"
 
 #include <math.h>
