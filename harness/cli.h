@@ -48,6 +48,8 @@ typedef struct {
     bool yes;
     bool quiet;
     bool allow_nan;
+    bool profile;
+    const char *kernels;
     char *format;
     char *output;
     bool provenance;

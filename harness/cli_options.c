@@ -202,6 +202,19 @@ const OptionRow option_rows[] = {
      .offset = FIELD(quiet),
      .help = "no progress, no notes",
      .commands = COMMAND_SWEEP},
+    {.name = "kernels",
+     .type = OPTION_WORD,
+     .offset = FIELD(kernels),
+     .choices = "auto avx512 avx2 blas generic",
+     .default_text = "auto",
+     .argument = "NAME",
+     .help = "inner loops; auto: the machine's best",
+     .commands = RUNS_MODEL},
+    {.name = "profile",
+     .type = OPTION_FLAG,
+     .offset = FIELD(profile),
+     .help = "say where the time went",
+     .commands = COMMAND_SWEEP | COMMAND_SCORE},
     {.name = "allow-nan",
      .type = OPTION_FLAG,
      .offset = FIELD(allow_nan),
@@ -269,7 +282,7 @@ const OptionRow option_rows[] = {
      .offset = FIELD(help),
      .help = "show this",
      .commands = COMMAND_ALL},
-    {.name = NULL                                      },
+    {.name = NULL                             },
 };
 
 /* Whether n bytes are the name, where "-" and "_" are alike. */

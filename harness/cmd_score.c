@@ -5,10 +5,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/mem.h"
 #include "base/str.h"
 #include "harness/commands.h"
 #include "harness/load.h"
+#include "harness/profile.h"
 
 /* What the lines add up to. */
 typedef struct {
@@ -110,6 +112,7 @@ int cmd_score(const Command *command, const Options *options, Err *err)
 {
     (void)command;
     Prompt prompt;
+    double start = clock_monotonic_s();
     if (!load_prompt(options, 0, false, &prompt, err)) return cli_exit_status(err->code);
     int64_t n = (int64_t)prompt.tokens.n;
     uint8_t *want = mem_zalloc((size_t)n, 1);
@@ -126,6 +129,10 @@ int cmd_score(const Command *command, const Options *options, Err *err)
         char setting[ROPE_TEXT_SIZE];
         rope_spec_text(&prompt.spec, setting);
         (options->json ? print_json : print_text)(&prompt, scores, setting);
+    }
+    if (ok && options->profile) {
+        Profile engine = session_profile(prompt.session);
+        profile_print(&engine, NULL, 0.0, clock_monotonic_s() - start);
     }
     if (ok && bad >= 0) {
         err_set(err, ERR_NONFINITE, "the model's numbers are not finite from position %lld on",

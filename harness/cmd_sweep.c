@@ -10,6 +10,7 @@
 #include "base/str.h"
 #include "harness/commands.h"
 #include "harness/load.h"
+#include "harness/profile.h"
 #include "harness/progress.h"
 #include "harness/settings.h"
 #include "harness/signals.h"
@@ -281,6 +282,16 @@ static int finish(const Plan *plan, Store *store, const SweepOutcome *outcome, E
     return status_of_outcome(plan, outcome);
 }
 
+static void print_profile(const SweepOutcome *outcome)
+{
+    double engine_s = 0.0;
+    for (int phase = 0; phase < N_PHASES; phase++)
+        engine_s += outcome->engine.s[phase];
+    profile_print(&outcome->engine, "prompts, tokenizer, statistics", outcome->cells_s - engine_s,
+                  outcome->jobs_s);
+    fprintf(stderr, "beside the jobs, %.3f s in the database\n", outcome->store_s);
+}
+
 static int run_sweep(const Plan *plan, Store *store, const RunRow *run, Split split, Err *err)
 {
     EngineSource source = {.plan = plan};
@@ -301,6 +312,7 @@ static int run_sweep(const Plan *plan, Store *store, const RunRow *run, Split sp
     SweepOutcome outcome;
     bool ok = sweep_run(&config, &outcome, err);
     progress_close(progress);
+    if (ok && plan->options->profile) print_profile(&outcome);
     if (ok) return finish(plan, store, &outcome, err);
     if (err->code == ERR_CANCELLED && signals_caught()) return report_stop(plan, &outcome);
     return cli_exit_status(err->code);
@@ -308,12 +320,14 @@ static int run_sweep(const Plan *plan, Store *store, const RunRow *run, Split sp
 
 static int run_plan(const Command *command, const Plan *plan, Err *err)
 {
+    const KernelPath *kernels;
+    if (!load_kernels(plan->options, &kernels, err)) return cli_exit_status(err->code);
     Split split = split_cores(plan);
     Buf spec = {0};
     cli_write_spec(command, plan->options, &spec);
     char *version = version_line();
     char *machine = machine_text(split.n_jobs * split.n_threads);
-    char *blas = str_format("%s %s", kernels_blas_config(), kernels_blas_core());
+    char *blas = str_format("%s; %s %s", kernels->name, kernels_blas_config(), kernels_blas_core());
     const RunRow run = {
         .command = plan->options->command_line,
         .spec = buf_text(&spec),

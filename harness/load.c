@@ -58,9 +58,23 @@ bool load_rope(const Options *options, RopeSpec *own, Err *err)
     return true;
 }
 
+bool load_kernels(const Options *options, const KernelPath **path, Err *err)
+{
+    char names[128];
+    *path = kernel_path_best();
+    if (!options->kernels || str_equal(options->kernels, "auto")) return true;
+    *path = kernel_path_find(options->kernels);
+    if (*path && (*path)->is_supported()) return true;
+    kernel_path_names(names);
+    return err_set(err, ERR_UNSUPPORTED, "--kernels %s: this machine has %s", options->kernels,
+                   names);
+}
+
 Model *load_model(const Options *options, const char *path, Err *err)
 {
-    Model *model = model_load(path, err);
+    const KernelPath *kernels;
+    if (!load_kernels(options, &kernels, err)) return NULL;
+    Model *model = model_load_for(path, kernels, err);
     if (!model || model->n_nonfinite == 0 || options->allow_nan) return model;
     err_set(
         err, ERR_INPUT,

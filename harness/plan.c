@@ -16,6 +16,7 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "harness/load.h"
 #include "harness/settings.h"
 #include "models/model.h"
 
@@ -125,13 +126,15 @@ static char *model_name(const char *path)
     return name;
 }
 
-static bool read_model(PlanModel *model, const WeightFile *file, bool dry, Err *err)
+static bool read_model(PlanModel *model, const WeightFile *file, const Options *options, bool dry,
+                       Err *err)
 {
     char why[256] = "";
-    if (!weights_read_config(file, &model->config, err) || !model_check(file, err) ||
-        !weights_read_tokenizer(file, &model->tokenizer, why, err))
+    const KernelPath *kernels;
+    if (!load_kernels(options, &kernels, err) || !weights_read_config(file, &model->config, err) ||
+        !model_check(file, err) || !weights_read_tokenizer(file, &model->tokenizer, why, err))
         return false;
-    model->owned_bytes = model_owned_bytes(file, kernel_path_best());
+    model->owned_bytes = model_owned_bytes(file, kernels);
     bool tied = !weights_find(file, arch_find(model->config.arch)->slot_name[SLOT_HEAD]);
     model->n_params = model_n_params(&model->config, tied);
     model->format = str_dup(weights_format(file)->name);
@@ -157,8 +160,8 @@ bool plan_add_model(Plan *plan, const char *path, bool dry, Err *err)
     model->path = str_dup(path);
     model->name = model_name(path);
     WeightFile *file = weights_open(path, err);
-    bool ok = file && read_model(model, file, dry, err) && check_is_new(plan, model, err) &&
-              finish_model(plan, model, err);
+    bool ok = file && read_model(model, file, plan->options, dry, err) &&
+              check_is_new(plan, model, err) && finish_model(plan, model, err);
     weights_close(file);
     return ok;
 }

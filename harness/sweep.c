@@ -59,6 +59,7 @@ typedef struct {
     Pool *pool;
     Backend backend;
     pthread_t thread;
+    double cells_s; /* seconds in cells */
 } Worker;
 
 /* The sweep as this thread sees it. */
@@ -106,6 +107,7 @@ static bool run_cell(Worker *worker, const PlanCell *cell, ProbeResult *result)
         probe_end(result, status_of_error(err.code), "%s", err.text);
     }
     result->cell.seconds = clock_monotonic_s() - start;
+    worker->cells_s += result->cell.seconds;
     result->cell.n_prefilled = backend_n_prefilled(&worker->backend) - n_before;
     return true;
 }
@@ -173,8 +175,10 @@ static Ended *next_ended(Pool *pool)
 static bool write_result(Sweep *sweep, size_t cell, const CellResult *result, Err *err)
 {
     const SweepConfig *config = sweep->config;
+    double start = clock_monotonic_s();
     if (!store_finish_cell(config->store, sweep->cell_ids[cell], sweep->out->run_id, result, err))
         return false;
+    sweep->out->store_s += clock_monotonic_s() - start;
     sweep->out->n_ended++;
     if (config->on_cell) config->on_cell(config->context, cell, result);
     return true;
@@ -262,11 +266,23 @@ static int start_workers(Pool *pool, Worker *workers, int n)
     return n_started;
 }
 
+static void add_times(SweepOutcome *out, const Worker *workers, int n, double wall_s)
+{
+    out->jobs_s += n * wall_s;
+    for (int i = 0; i < n; i++) {
+        Profile profile = backend_profile(&workers[i].backend);
+        out->cells_s += workers[i].cells_s;
+        for (int phase = 0; phase < N_PHASES; phase++)
+            out->engine.s[phase] += profile.s[phase];
+    }
+}
+
 /* Runs n pending cells of one model, which is loaded. */
 static bool run_pool(Sweep *sweep, const size_t *pending, size_t n, int64_t n_ctx_max, int n_jobs,
                      Err *err)
 {
     Pool pool = {.config = sweep->config, .pending = pending};
+    double start = clock_monotonic_s();
     pool.last = &pool.first;
     pthread_mutex_init(&pool.lock, NULL);
     pthread_cond_init(&pool.changed, NULL);
@@ -279,6 +295,7 @@ static bool run_pool(Sweep *sweep, const size_t *pending, size_t n, int64_t n_ct
     if (ok) ok = write_results(sweep, &pool, err);
     for (int i = 0; i < n_started; i++)
         pthread_join(workers[i].thread, NULL);
+    add_times(sweep->out, workers, n_open, clock_monotonic_s() - start);
     for (int i = 0; i < n_open; i++)
         backend_close(&workers[i].backend);
     if (ok && atomic_load(&pool.stop)) ok = err_set(err, ERR_CANCELLED, "the sweep was stopped");

@@ -39,6 +39,10 @@ typedef struct {
     size_t n_pending;                  /* cells to run when the sweep started */
     size_t n_ended;                    /* of these, how many have a result now */
     int64_t counts[CELL_STATUS_COUNT]; /* of all cells of the run */
+    Profile engine;                    /* seconds of all jobs in the engine */
+    double cells_s;                    /* seconds of all jobs in cells, the engine's included */
+    double jobs_s;                     /* jobs x wall seconds */
+    double store_s; /* seconds that the writer spent in the database, beside the jobs */
 } SweepOutcome;
 
 /* Runs what is pending; each result is in the database before the next is written. A cell that fails is a result, and the sweep goes on.

@@ -57,6 +57,6 @@ char *version_text(void)
 char *version_line(void)
 {
     const char *core = kernels_blas_core();
-    return str_format("ropewalk %s, %s, kernels %s, blas core %s", BUILD_VERSION, COMPILER,
-                      kernel_path_best()->name, *core ? core : "unknown");
+    return str_format("ropewalk %s, %s, blas core %s", BUILD_VERSION, COMPILER,
+                      *core ? core : "unknown");
 }

@@ -48,6 +48,11 @@ int64_t backend_n_prefilled(const Backend *backend)
     return backend->ops->n_prefilled ? backend->ops->n_prefilled(backend->self) : 0;
 }
 
+Profile backend_profile(const Backend *backend)
+{
+    return backend->ops->profile ? backend->ops->profile(backend->self) : (Profile){0};
+}
+
 void backend_close(Backend *backend)
 {
     if (backend->ops) backend->ops->close(backend->self);

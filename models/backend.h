@@ -18,6 +18,7 @@ typedef struct {
     bool (*generate)(void *self, const int32_t *tokens, int64_t n, int64_t n_new, TokenList *out,
                      Err *err);
     int64_t (*n_prefilled)(const void *self); /* tokens computed so far; NULL: not known */
+    Profile (*profile)(const void *self);     /* NULL: not known */
     void (*close)(void *self);
 } BackendOps;
 
@@ -58,6 +59,9 @@ bool backend_generate(Backend *backend, const int32_t *tokens, int64_t n, int64_
 
 /* Tokens computed since open, counting recomputed ones; 0 where it is not known. */
 int64_t backend_n_prefilled(const Backend *backend);
+
+/* Seconds in each phase of the engine since open; zeros where they are not known. */
+Profile backend_profile(const Backend *backend);
 void backend_close(Backend *backend);
 
 #endif

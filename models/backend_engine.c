@@ -49,6 +49,12 @@ static int64_t engine_n_prefilled(const void *self)
     return session_n_prefilled(engine->session);
 }
 
+static Profile engine_profile(const void *self)
+{
+    const Engine *engine = self;
+    return session_profile(engine->session);
+}
+
 static void engine_close(void *self)
 {
     Engine *engine = self;
@@ -64,6 +70,7 @@ static const BackendOps engine_ops = {
     .score = engine_score,
     .generate = engine_generate,
     .n_prefilled = engine_n_prefilled,
+    .profile = engine_profile,
     .close = engine_close,
 };
 

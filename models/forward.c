@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/mem.h"
 #include "models/attention.h"
 #include "models/kernels.h"
@@ -44,7 +45,22 @@ struct Forward {
     float *logits;  /* [FORWARD_HEAD_ROWS, vocab_size] */
     float *scratch; /* of attention */
     float *memory;  /* all of the above but rope_memory */
+    Profile profile;
+    double lap; /* when the last phase ended */
 };
+
+/* Books the time since the last call to a phase: some 30 ns a call, a dozen calls a layer and chunk. */
+static void end_phase(Forward *f, Phase phase)
+{
+    double now = clock_monotonic_s();
+    f->profile.s[phase] += now - f->lap;
+    f->lap = now;
+}
+
+Profile forward_profile(const Forward *forward)
+{
+    return forward->profile;
+}
 
 static AttentionShape attention_shape(const ModelConfig *config, int64_t n_positions)
 {
@@ -354,15 +370,22 @@ static int attention_block(Forward *f, int layer, const Chunk *chunk, Span span)
     const float *const *slot = f->model->layers[layer].slot;
     int64_t first = chunk->first + span.at;
     norm(f, f->x, slot[SLOT_ATTN_NORM], slot[SLOT_ATTN_NORM_BIAS], f->normed, chunk->m);
+    end_phase(f, PHASE_REST);
     project_keys(f, slot, chunk->m);
+    end_phase(f, PHASE_LINEAR);
     int bad_key = store_keys(f, layer, chunk->first, chunk->n);
     int bad_value = store_values(f, layer, chunk->first, chunk->n);
+    end_phase(f, PHASE_REST);
     if (span.n > 0) {
         project_queries(f, slot, f->normed + (size_t)span.at * (size_t)config->d_model, span.m);
+        end_phase(f, PHASE_LINEAR);
         turn_queries(f, first, span.n);
+        end_phase(f, PHASE_REST);
         attend(f, layer, first, span.n);
+        end_phase(f, PHASE_ATTENTION);
         linear(f, f->attended, slot[SLOT_WO], slot[SLOT_BO], f->delta,
                (LinearShape){span.m, config->d_model, config->n_heads * config->head_dim});
+        end_phase(f, PHASE_LINEAR);
     }
     return bad_key < bad_value ? bad_key : bad_value;
 }
@@ -375,16 +398,19 @@ static void ffn_block(Forward *f, int layer, const float *x, int m)
     LinearShape widen = {m, config->d_ff, config->d_model};
     LinearShape narrow = {m, config->d_model, config->d_ff};
     size_t n_inner = (size_t)m * (size_t)config->d_ff;
+    bool gated = !(config->features & MODEL_UNGATED);
     norm(f, x, slot[SLOT_FFN_NORM], slot[SLOT_FFN_NORM_BIAS], f->normed, m);
+    end_phase(f, PHASE_REST);
     linear(f, f->normed, slot[SLOT_W_UP], slot[SLOT_B_UP], f->up, widen);
-    if (config->features & MODEL_UNGATED) {
+    if (gated) linear(f, f->normed, slot[SLOT_W_GATE], slot[SLOT_B_GATE], f->gate, widen);
+    end_phase(f, PHASE_LINEAR);
+    if (gated)
+        f->model->path->swiglu(f->gate, f->up, n_inner);
+    else
         kernels_gelu(f->up, n_inner);
-        linear(f, f->up, slot[SLOT_W_DOWN], slot[SLOT_B_DOWN], f->normed, narrow);
-        return;
-    }
-    linear(f, f->normed, slot[SLOT_W_GATE], slot[SLOT_B_GATE], f->gate, widen);
-    f->model->path->swiglu(f->gate, f->up, n_inner);
-    linear(f, f->gate, slot[SLOT_W_DOWN], slot[SLOT_B_DOWN], f->normed, narrow);
+    end_phase(f, PHASE_REST);
+    linear(f, gated ? f->gate : f->up, slot[SLOT_W_DOWN], slot[SLOT_B_DOWN], f->normed, narrow);
+    end_phase(f, PHASE_LINEAR);
 }
 
 /* One layer on x. Returns the first row whose key or value was not finite, or n. */
@@ -413,12 +439,14 @@ int64_t forward_chunk(Forward *f, const Chunk *chunk)
     Span whole = {0, chunk->n, chunk->m};
     Span wanted = {chunk->from, to > chunk->from ? to - chunk->from : 0, chunk->to - chunk->from};
     int first_bad = chunk->n;
+    f->lap = clock_monotonic_s();
     reach_angles(f, chunk->first + chunk->n);
     embed(f, chunk);
     for (int layer = 0; layer <= last; layer++) {
         int bad = run_layer(f, layer, chunk, layer < last ? whole : wanted);
         if (bad < first_bad) first_bad = bad;
     }
+    end_phase(f, PHASE_REST);
     return first_bad < chunk->n ? chunk->first + first_bad : -1;
 }
 
@@ -427,11 +455,13 @@ const float *forward_head(Forward *f, const int *rows, int n_rows)
     assert(n_rows <= FORWARD_HEAD_ROWS);
     const ModelConfig *config = &f->model->config;
     size_t d_model = (size_t)config->d_model;
+    f->lap = clock_monotonic_s();
     for (int i = 0; i < n_rows; i++)
         norm(f, f->x + (size_t)rows[i] * d_model, f->model->out_norm, f->model->out_norm_bias,
              f->normed + (size_t)i * d_model, 1);
     f->model->path->linear(f->normed, f->model->head, f->logits,
                            (LinearShape){n_rows, config->vocab_size, config->d_model},
                            f->n_threads);
+    end_phase(f, PHASE_HEAD);
     return f->logits;
 }

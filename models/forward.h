@@ -9,6 +9,19 @@
 /* Rows that the head computes at once. */
 enum { FORWARD_HEAD_ROWS = 64 };
 
+/* Where wall time went. */
+typedef enum {
+    PHASE_LINEAR,    /* the layers' matrix products */
+    PHASE_ATTENTION, /* scores, softmax, values */
+    PHASE_HEAD,      /* the head's product, and what is taken from logits */
+    PHASE_REST,      /* norms, rotation, activation, cache, embedding */
+    N_PHASES
+} Phase;
+
+typedef struct {
+    double s[N_PHASES];
+} Profile;
+
 /* Keys and values of every layer, and the buffers that a chunk needs. */
 typedef struct Forward Forward;
 
@@ -18,6 +31,9 @@ typedef struct Forward Forward;
 Forward *forward_open(const Model *model, int64_t n_positions, int max_rows, int n_threads,
                       Err *err) MUST_USE;
 void forward_close(Forward *forward);
+
+/* Seconds spent in each phase since open. */
+Profile forward_profile(const Forward *forward);
 
 /* Bytes that forward_open would allocate. */
 size_t forward_bytes(const ModelConfig *config, int64_t n_positions, int max_rows);

@@ -16,6 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/mem.h"
 #include "models/forward.h"
 #include "models/kernels.h"
@@ -37,6 +38,7 @@ struct Session {
     TokenScore *scores;     /* [n_ctx_max]: row i predicts token i + 1 */
     uint8_t *scored;        /* [n_ctx_max] */
     int64_t n_prefilled;
+    double scoring_s; /* seconds spent on rows of logits */
 };
 
 /* Positions of the cache: whole panels of keys. */
@@ -97,6 +99,13 @@ void session_close(Session *session)
     free(session->scores);
     free(session->scored);
     free(session);
+}
+
+Profile session_profile(const Session *session)
+{
+    Profile profile = forward_profile(session->forward);
+    profile.s[PHASE_HEAD] += session->scoring_s;
+    return profile;
 }
 
 int64_t session_n_prefilled(const Session *session)
@@ -231,12 +240,14 @@ static void score_chunk(Session *s, int64_t first, int64_t end, const uint8_t *w
     for (int n = 1; n > 0;) {
         n = gather_rows(s, first, end, want, &at, rows);
         const float *logits = n > 0 ? forward_head(s->forward, rows, n) : NULL;
+        double start = clock_monotonic_s();
         for (int i = 0; i < n; i++) {
             int64_t row = first + rows[i];
             if (row >= end || !lacks_score(s, row, want)) continue;
             s->scores[row] = score_row(s, logits + (size_t)i * vocab_size, row);
             s->scored[row] = 1;
         }
+        s->scoring_s += clock_monotonic_s() - start;
     }
 }
 

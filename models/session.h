@@ -7,7 +7,7 @@
 #ifndef MODELS_SESSION_H
 #define MODELS_SESSION_H
 
-#include "models/model.h"
+#include "models/forward.h"
 #include "models/rope.h"
 
 enum { SESSION_CHUNK = 256 }; /* most tokens of a prefill step; a stop request waits for one */
@@ -39,6 +39,9 @@ void session_close(Session *session);
 
 /* Bytes that session_open and session_set_rope would allocate. */
 size_t session_bytes(const ModelConfig *config, int64_t n_ctx_max, const RopeTable *table);
+
+/* Seconds spent in each phase since open. */
+Profile session_profile(const Session *session);
 
 /* Sets the rotation for what follows. Forgets the timeline unless the table is equal to the one
  * in use. Errors: NOMEM (the session then has no rotation). */
