@@ -33,7 +33,7 @@ struct Regex {
 struct RegexScratch {
     pcre2_match_data *data;
     pcre2_match_context *context;
-    pcre2_jit_stack *stack;
+    pcre2_jit_stack *stack; /* NULL: the 32 KB of the machine's stack have sufficed so far */
 };
 
 static bool refuse(const char *what, const char *pattern, size_t n, Err *err)
@@ -165,11 +165,9 @@ RegexScratch *regex_scratch_new(void)
     RegexScratch *scratch = mem_zalloc(1, sizeof *scratch);
     scratch->data = pcre2_match_data_create(1, NULL);
     scratch->context = pcre2_match_context_create(NULL);
-    scratch->stack = pcre2_jit_stack_create(JIT_STACK_BYTES, JIT_STACK_MAX_BYTES, NULL);
     if (!scratch->data || !scratch->context) mem_exhausted(0);
     pcre2_set_match_limit(scratch->context, MATCH_STEPS);
     pcre2_set_heap_limit(scratch->context, HEAP_KIB);
-    pcre2_jit_stack_assign(scratch->context, NULL, scratch->stack);
     return scratch;
 }
 
@@ -196,6 +194,16 @@ static int match_at(const RegexSearch *search, uint32_t options)
                        search->scratch->context);
 }
 
+/* Gives compiled code a stack of its own: mapping one costs more than most texts take, so only those that need it pay. */
+static bool grow_stack(RegexScratch *scratch)
+{
+    if (scratch->stack) return false;
+    scratch->stack = pcre2_jit_stack_create(JIT_STACK_BYTES, JIT_STACK_MAX_BYTES, NULL);
+    if (!scratch->stack) return false;
+    pcre2_jit_stack_assign(scratch->context, NULL, scratch->stack);
+    return true;
+}
+
 static size_t after_char(const RegexSearch *search, size_t at)
 {
     int len = str_utf8_char(search->text + at, search->n - at, NULL);
@@ -207,6 +215,8 @@ bool regex_next(RegexSearch *search, RegexMatch *match, bool *found, Err *err)
     *found = false;
     while (search->at <= search->n) {
         int rc = match_at(search, 0);
+        if (rc == PCRE2_ERROR_JIT_STACKLIMIT && grow_stack(search->scratch))
+            rc = match_at(search, 0);
         if (rc == PCRE2_ERROR_JIT_STACKLIMIT) rc = match_at(search, PCRE2_NO_JIT);
         if (rc == PCRE2_ERROR_NOMATCH) return true;
         if (rc < 0) {
