@@ -274,6 +274,12 @@ static int report_stop(const Plan *plan, const SweepOutcome *outcome)
 static int finish(const Plan *plan, Store *store, const SweepOutcome *outcome, Err *err)
 {
     if (!table_print(store, outcome->run_id, err)) return cli_exit_status(err->code);
+    if (outcome->n_other_kernels && !plan->options->quiet)
+        fprintf(
+            stderr,
+            "note: %lld cells were measured by other kernels than this run's; such numbers agree within "
+            "1e-5 nats (--fresh runs them again)\n",
+            (long long)outcome->n_other_kernels);
     if (!plan->options->quiet) {
         printf("\n");
         print_counts(outcome);

@@ -478,8 +478,10 @@ bool sweep_run(const SweepConfig *config, SweepOutcome *out, Err *err)
     free(sweep.cell_ids);
     free(sweep.pending);
     Err closing = {0};
-    bool closed = store_end_run(config->store, out->run_id, how_it_ended(ok, err), &closing) &&
-                  store_count_cells(config->store, out->run_id, out->counts, &closing);
+    bool closed =
+        store_end_run(config->store, out->run_id, how_it_ended(ok, err), &closing) &&
+        store_count_cells(config->store, out->run_id, out->counts, &closing) &&
+        store_count_other_kernels(config->store, out->run_id, &out->n_other_kernels, &closing);
     if (ok && !closed) *err = closing;
     return ok && closed;
 }

@@ -39,6 +39,7 @@ typedef struct {
     size_t n_pending;                  /* cells to run when the sweep started */
     size_t n_ended;                    /* of these, how many have a result now */
     int64_t counts[CELL_STATUS_COUNT]; /* of all cells of the run */
+    int64_t n_other_kernels;           /* cells that an earlier run did by other kernels */
     Profile engine;                    /* seconds of all jobs in the engine */
     double cells_s;                    /* seconds of all jobs in cells, the engine's included */
     double jobs_s;                     /* jobs x wall seconds */

@@ -77,4 +77,8 @@ bool store_add_event(Store *store, int64_t run_id, const char *level, const char
 bool store_count_cells(Store *store, int64_t run_id, int64_t counts[CELL_STATUS_COUNT],
                        Err *err) MUST_USE;
 
+/* Number of cells of a run that an earlier run did by other kernels: run.blas begins with the name of the kernels and ";".
+ * Errors: STORE. */
+bool store_count_other_kernels(Store *store, int64_t run_id, int64_t *n, Err *err) MUST_USE;
+
 #endif

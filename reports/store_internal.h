@@ -28,6 +28,7 @@ typedef enum {
     SQL_ADD_POSITION,
     SQL_ADD_EVENT,
     SQL_COUNT_CELLS,
+    SQL_COUNT_OTHER_KERNELS,
     SQL_COUNT
 } SqlId;
 

@@ -66,6 +66,10 @@ static const char *const sql_texts[SQL_COUNT] = {
     [SQL_ADD_EVENT] = "INSERT INTO event (run_id, at, level, text) VALUES (?, ?, ?, ?)",
     [SQL_COUNT_CELLS] = "SELECT cell.status, count(*) FROM run_cell JOIN cell ON cell.id = cell_id"
                         " WHERE run_cell.run_id = ? GROUP BY cell.status",
+    [SQL_COUNT_OTHER_KERNELS] =
+        "SELECT count(*) FROM run_cell JOIN cell ON cell.id = cell_id JOIN run AS maker ON maker.id = cell.run_id"
+        " JOIN run AS own ON own.id = run_cell.run_id WHERE own.id = ? AND cell.status = 'done'"
+        " AND substr(maker.blas, 1, instr(maker.blas, ';')) <> substr(own.blas, 1, instr(own.blas, ';'))",
 };
 
 /* The statement, ready for its parameters; NULL and err when it cannot be prepared. */
@@ -440,6 +444,19 @@ bool store_count_cells(Store *store, int64_t run_id, int64_t counts[CELL_STATUS_
         if (cell_status_find(or_empty(stmt_text(stmt, 0)), &status))
             counts[status] = stmt_i64(stmt, 1);
     }
+    stmt_reset(stmt);
+    return ok;
+}
+
+bool store_count_other_kernels(Store *store, int64_t run_id, int64_t *n, Err *err)
+{
+    *n = 0;
+    Stmt *stmt = ready(store, SQL_COUNT_OTHER_KERNELS, err);
+    if (!stmt) return false;
+    stmt_put_i64(stmt, run_id);
+    bool row;
+    bool ok = stmt_next(stmt, &row, err);
+    if (ok && row) *n = stmt_i64(stmt, 0);
     stmt_reset(stmt);
     return ok;
 }
