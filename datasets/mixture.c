@@ -80,19 +80,28 @@ static void read_vocabulary(Mixture *m)
         if (m->char_ids[c] >= 0) token_list_add(&m->characters, m->char_ids[c]);
 }
 
-static bool read_alphabets(Mixture *m, Err *err)
+/* Refuses a vocabulary without one of the characters that a part of the mixture is spelt with. */
+static bool need_chars(const Mixture *m, const char *part, double share, const char *chars,
+                       Err *err)
 {
-    static const char needed[] = "0123456789abcdefghijklmnopqrstuvwxyz=; ";
-    read_vocabulary(m);
-    for (const char *c = needed; *c; c++)
+    for (const char *c = chars; share > 0.0 && *c; c++)
         if (m->char_ids[(int)*c] < 0)
             return err_set(err, ERR_UNSUPPORTED,
-                           "the vocabulary has no token for the character \"%c\" alone, which "
-                           "training rows are spelt with",
-                           *c);
-    for (int c = '0'; c <= '9'; c++)
-        token_list_add(&m->digits, m->char_ids[c]);
+                           "the vocabulary has no token for \"%c\" alone, which the part \"%s\" of "
+                           "the mixture is spelt with: set its share to 0",
+                           *c, part);
     return true;
+}
+
+static bool read_alphabets(Mixture *m, Err *err)
+{
+    static const char digits[] = "0123456789";
+    read_vocabulary(m);
+    for (const char *c = digits; *c; c++)
+        token_list_add(&m->digits, m->char_ids[(int)*c]);
+    return need_chars(m, "repeat", m->options.repeat, digits, err) &&
+           need_chars(m, "recall", m->options.recall, "0123456789abcdefghijklmnopqrstuvwxyz=; ",
+                      err);
 }
 
 static bool open_haystack(Mixture *m, Err *err)

@@ -70,7 +70,7 @@ typedef struct Mixture Mixture;
 
 /* Prepares the rows of a seed. text is what may be trained on, tokenised by the same backend; both must
  * outlive the mixture. Errors: USAGE (options), UNSUPPORTED (no tokenizer, no BOS, a vocabulary
- * without single digits, letters or one of "=; "), INPUT. */
+ * without the single characters that a part with a share is spelt with), INPUT. */
 Mixture *mixture_open(const MixtureOptions *options, const Backend *backend, const Corpus *text,
                       uint64_t seed, Err *err) MUST_USE;
 void mixture_close(Mixture *mixture);

@@ -211,8 +211,11 @@ static void test_a_row_depends_on_nothing_that_ran_before(void **state)
         assert_memory_equal(again.tokens, first[i].tokens, (n + 1) * sizeof(int32_t));
         assert_memory_equal(again.weights, first[i].weights, n * sizeof(float));
     }
-    assert_memory_not_equal(first[0].tokens, first[1].tokens, 64 * sizeof(int32_t));
-    assert_memory_not_equal(first[0].tokens, first[8].tokens, 64 * sizeof(int32_t));
+    for (uint32_t i = 0; i < COUNT_OF(first); i++)
+        for (uint32_t j = 0; j < i && first[i].part != MIXTURE_TEXT; j++)
+            assert_memory_not_equal(first[i].tokens, first[j].tokens,
+                                    (size_t)min_i64(first[i].length, first[j].length) *
+                                        sizeof(int32_t));
     mixture_close(a);
     mixture_close(b);
 }
@@ -240,7 +243,7 @@ static void test_passkey_rows_read_and_weigh_as_the_probe_says_it(void **state)
     Mixture *mixture = open_part(MIXTURE_PASSKEY);
     static const int64_t lengths[] = {64, 128, 256};
     static Row row;
-    float want[MAX_LENGTH];
+    float want[MAX_LENGTH] = {0};
     for (uint32_t i = 0; i < 3000; i++) {
         make_row(mixture, (MixtureAsk){7, i, lengths[i % 3]}, &row);
         assert_int_equal(row.part, MIXTURE_PASSKEY);
@@ -253,14 +256,16 @@ static void test_passkey_rows_read_and_weigh_as_the_probe_says_it(void **state)
     mixture_close(mixture);
 }
 
-static bool is_line(const char *filler)
+/* Where in the repeated line a filler begins, by its first bytes; -1: it is text. */
+static int line_offset(const char *filler)
 {
     static const char line[] = "The grass is green. The sky is blue. The sun is yellow. Here we "
                                "go. There and back again. ";
     char twice[2 * sizeof line], part[16];
     snprintf(twice, sizeof twice, "%s%s", line, line);
     snprintf(part, sizeof part, "%.12s", filler);
-    return strstr(twice, part) != NULL;
+    const char *at = strstr(twice, part);
+    return at ? (int)(at - twice) : -1;
 }
 
 static void test_passkey_rows_vary_as_asked(void **state)
@@ -268,9 +273,10 @@ static void test_passkey_rows_vary_as_asked(void **state)
     (void)state;
     Mixture *mixture = open_part(MIXTURE_PASSKEY);
     double widths[HAYSTACK_MAX_DIGITS + 1] = {0}, deciles[10] = {0};
-    double n_preface = 0, n_full = 0, n_line = 0, n_placed = 0, sum_short = 0;
+    double n_preface = 0, n_full = 0, n_line = 0, n_seen = 0, n_placed = 0, sum_short = 0;
+    bool begins_at[100] = {false};
     static Row row;
-    float want[MAX_LENGTH];
+    float want[MAX_LENGTH] = {0};
     for (uint32_t i = 0; i < N_ROWS; i++) {
         make_row(mixture, (MixtureAsk){i, 3, MAX_LENGTH}, &row);
         Found found = read_passkey(&row, want);
@@ -280,9 +286,13 @@ static void test_passkey_rows_vary_as_asked(void **state)
         if (found.n_tokens < MAX_LENGTH) sum_short += (double)found.n_tokens;
         double n_filler = (double)(found.n_before + found.n_after);
         if (n_filler < 300) continue;
-        n_line += is_line(found.filler) || found.n_before < 12;
         n_placed++;
         deciles[(int)fmin(9.0, 10.0 * (double)found.n_before / n_filler)]++;
+        if (found.n_before < 12) continue;
+        n_seen++;
+        int offset = line_offset(found.filler);
+        n_line += offset >= 0;
+        if (offset >= 0) begins_at[offset] = true;
     }
     double n = N_ROWS;
     assert_close(widths[5] / n, 0.7 + 0.3 / 5, 0, 0.03);
@@ -291,7 +301,11 @@ static void test_passkey_rows_vary_as_asked(void **state)
     assert_close(n_preface / n, 0.8, 0, 0.03);
     assert_close(n_full / n, 0.5, 0, 0.03);
     assert_close(sum_short / (n - n_full), (46 + MAX_LENGTH) / 2.0, 0, 12);
-    assert_close(n_line / n_placed, 0.35, 0, 0.05);
+    assert_close(n_line / n_seen, 0.35, 0, 0.03);
+    int n_offsets = 0;
+    for (size_t i = 0; i < COUNT_OF(begins_at); i++)
+        n_offsets += begins_at[i];
+    assert_in_range(n_offsets, 30, 60); /* tokens of the line */
     for (int i = 0; i < 10; i++)
         assert_close(deciles[i] / n_placed, 0.1, 0, 0.025);
     mixture_close(mixture);
@@ -303,7 +317,7 @@ static void test_no_key_of_a_probe_is_trained_on(void **state)
     static bool is_trained[100000];
     Mixture *mixture = open_part(MIXTURE_PASSKEY);
     static Row row;
-    float want[MAX_LENGTH];
+    float want[MAX_LENGTH] = {0};
     Err err = {0};
     int n_trained = 0;
     for (uint32_t i = 0; i < N_ROWS; i++) {
@@ -389,6 +403,7 @@ static bool is_repeat(const Row *row, int64_t m)
         while (at + gap < row->length && w[at + gap] == 0.5F)
             gap++;
         if (gap && find_in_text(ids + at, gap) < 0) return false;
+        if (at == m && 2 * m + gap > row->length) return false; /* no whole copy */
         at += gap;
         for (int64_t i = 0; i < m && at < row->length; i++, at++)
             if (ids[at] != ids[i] || w[at] != (i ? 1.0F : 0.0F)) return false;
@@ -440,6 +455,11 @@ static void read_recall(const Row *row, float *want)
             assert_memory_equal(known[i], s, n_key + 1 + n_value);
         else
             known[n_known++] = s;
+        char value[16];
+        snprintf(value, sizeof value, "%.*s", (int)n_value, s + n_key + 1);
+        bool is_cut = s[n_key + 1 + n_value] == '\0';
+        if (!is_cut && n_value >= 3 && value[0] != '0')
+            assert_true(haystack_key_is_for_training(value));
         assert_true(n_known <= COUNT_OF(known));
         expect_weight(want, row, s + n_key + 1, n_value, is_known ? 2.0F : 0.0F);
         s += n_key + 1 + n_value;
@@ -453,7 +473,7 @@ static void test_recall_rows_ask_for_what_they_listed(void **state)
     (void)state;
     Mixture *mixture = open_part(MIXTURE_RECALL);
     static Row row;
-    float want[MAX_LENGTH];
+    float want[MAX_LENGTH] = {0};
     for (uint32_t i = 0; i < 2000; i++) {
         make_row(mixture, (MixtureAsk){i, 2, 64 + 64 * (i % 4)}, &row);
         read_recall(&row, want);
@@ -519,6 +539,14 @@ static void test_rows_refuse_what_does_not_fit(void **state)
     Backend mute = walker;
     mute.bos_id = -1;
     assert_err(mixture_open(&options, &mute, text, 1, &err), &err, ERR_UNSUPPORTED, "BOS");
+    backend_open_text(&mute, tokenizer, 'x'); /* ids from x on are not looked at */
+    mute.bos_id = BOS;
+    assert_err(mixture_open(&options, &mute, text, 1, &err), &err, ERR_UNSUPPORTED,
+               "no token for \"x\" alone, which the part \"recall\"");
+    options.recall = 0;
+    mixture = mixture_open(&options, &mute, text, 1, &err);
+    assert_ok(mixture, &err);
+    mixture_close(mixture);
 }
 
 int main(void)
