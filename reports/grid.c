@@ -200,24 +200,10 @@ static bool list_grids(Store *store, int64_t run_id, GridList *grids, Err *err)
     return ok;
 }
 
-/* A label with numbers of more than MAX_DIGITS characters cut to five digits: "ntk:lambda=4.3873". The exact
- * value stands in the setting's own columns. */
-static char *short_label(char *label)
+static char *short_label(Stmt *stmt)
 {
-    enum { MAX_DIGITS = 8 };
-    Buf out = {0};
-    for (const char *p = label; *p;) {
-        size_t n = strspn(p, "0123456789.");
-        if (n > MAX_DIGITS && memchr(p, '.', n)) {
-            buf_printf(&out, "%.5g", strtod(p, NULL));
-        } else {
-            n = n ? n : 1;
-            buf_append(&out, p, n);
-        }
-        p += n;
-    }
-    free(label);
-    return buf_steal(&out);
+    const char *label = stmt_text(stmt, 1);
+    return report_short_label(label ? label : "");
 }
 
 /* Starts a row of the grid when the setting changes. */
@@ -231,7 +217,7 @@ static void add_row(Grid *grid, Stmt *stmt)
     grid->rows = mem_realloc(grid->rows, grid->n_rows + 1, sizeof *grid->rows);
     grid->rows[grid->n_rows++] = (GridRow){
         .key = key,
-        .label = short_label(column_text(stmt, 1)),
+        .label = short_label(stmt),
         .method = column_text(stmt, 2),
         .lambda = stmt_double(stmt, 3),
         .factor = stmt_double(stmt, 4),
@@ -393,11 +379,9 @@ static bool fill_cells(Grid *grid, const Pieces *pieces, Err *err)
     return true;
 }
 
-/* Order of settings among equals: no scaling is lambda 1; a method without a lambda comes last. */
 static double tie_rank(const GridRow *row)
 {
-    if (!isnan(row->lambda)) return row->lambda;
-    return str_equal(row->method, "none") ? 1.0 : (double)INFINITY;
+    return report_tie_rank(row->method, row->lambda);
 }
 
 static void mark_best(Grid *grid, size_t col)

@@ -1,22 +1,13 @@
-/* Grids as text: first a matrix of finished strings, then one pass for the widths and one to print, so that the
- * terminal's table and the Markdown one differ in their separators alone. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/mem.h"
 #include "base/str.h"
 #include "reports/grid.h"
 #include "reports/knee.h"
 #include "reports/report_internal.h"
-
-typedef struct {
-    char **texts; /* [n_rows][n_cols]; NULL: empty */
-    size_t n_rows;
-    size_t n_cols;
-    size_t *widths; /* in characters */
-} Table;
+#include "reports/text_table.h"
 
 void grid_value_text(double value, const char *unit, char out[GRID_TEXT_SIZE])
 {
@@ -43,25 +34,6 @@ static char *safe_text(const char *text, GridStyle style)
     return str_dup(plain);
 }
 
-static size_t width_of(const char *text)
-{
-    size_t width = 0;
-    size_t left = strlen(text);
-    while (left > 0) {
-        int n = str_utf8_char(text, left, NULL);
-        text += n ? n : 1;
-        left -= n ? (size_t)n : 1;
-        width++;
-    }
-    return width;
-}
-
-static void set_text(Table *table, size_t row, size_t col, char *text)
-{
-    table->texts[row * table->n_cols + col] = text;
-    table->widths[col] = (size_t)max_i64((int64_t)table->widths[col], (int64_t)width_of(text));
-}
-
 static char *cell_text(const Grid *grid, const GridCell *cell, GridStyle style)
 {
     char value[GRID_TEXT_SIZE];
@@ -78,63 +50,23 @@ static char *cell_text(const Grid *grid, const GridCell *cell, GridStyle style)
     return str_format("%s%s%s (%s to %s)", mark, value, mark, low, high);
 }
 
-static Table make_table(const Grid *grid, GridStyle style)
+static TextTable make_table(const Grid *grid, GridStyle style)
 {
-    Table table = {.n_rows = grid->n_rows + 2, .n_cols = grid->n_cols + 1};
-    table.texts = mem_zalloc(table.n_rows * table.n_cols, sizeof *table.texts);
-    table.widths = mem_zalloc(table.n_cols, sizeof *table.widths);
-    set_text(&table, 0, 0, str_dup("n_ctx"));
-    set_text(&table, table.n_rows - 1, 0, str_dup("lambda by formula"));
+    TextTable table = text_table_new(grid->n_rows + 2, grid->n_cols + 1);
+    text_table_set(&table, 0, 0, str_dup("n_ctx"));
+    text_table_set(&table, table.n_rows - 1, 0, str_dup("lambda by formula"));
     for (size_t row = 0; row < grid->n_rows; row++)
-        set_text(&table, row + 1, 0, safe_text(grid->rows[row].label, style));
+        text_table_set(&table, row + 1, 0, safe_text(grid->rows[row].label, style));
     for (size_t col = 0; col < grid->n_cols; col++) {
-        set_text(&table, 0, col + 1, str_format("%lld", (long long)grid->n_ctx[col]));
+        text_table_set(&table, 0, col + 1, str_format("%lld", (long long)grid->n_ctx[col]));
         for (size_t row = 0; row < grid->n_rows; row++)
-            set_text(&table, row + 1, col + 1, cell_text(grid, grid_cell(grid, row, col), style));
+            text_table_set(&table, row + 1, col + 1,
+                           cell_text(grid, grid_cell(grid, row, col), style));
         char lambda[GRID_TEXT_SIZE];
         grid_value_text(grid->formula_lambda[col], "", lambda);
-        set_text(&table, table.n_rows - 1, col + 1, str_dup(lambda));
+        text_table_set(&table, table.n_rows - 1, col + 1, str_dup(lambda));
     }
     return table;
-}
-
-static void free_table(Table *table)
-{
-    for (size_t i = 0; i < table->n_rows * table->n_cols; i++)
-        free(table->texts[i]);
-    free(table->texts);
-    free(table->widths);
-}
-
-static void pad(Buf *out, char with, size_t n)
-{
-    while (n-- > 0)
-        buf_putc(out, with);
-}
-
-/* Labels stand left, numbers right. */
-static void put_row(const Table *table, size_t row, GridStyle style, Buf *out)
-{
-    if (style == GRID_MARKDOWN) buf_puts(out, "| ");
-    for (size_t col = 0; col < table->n_cols; col++) {
-        const char *text = table->texts[row * table->n_cols + col];
-        size_t gap = table->widths[col] - width_of(text);
-        if (col > 0) buf_puts(out, style == GRID_MARKDOWN ? " | " : "  ");
-        if (col > 0) pad(out, ' ', gap);
-        buf_puts(out, text);
-        if (col == 0) pad(out, ' ', gap);
-    }
-    buf_puts(out, style == GRID_MARKDOWN ? " |\n" : "\n");
-}
-
-static void put_rule(const Table *table, Buf *out)
-{
-    for (size_t col = 0; col < table->n_cols; col++) {
-        buf_puts(out, col == 0 ? "|:" : "|");
-        pad(out, '-', table->widths[col] + 1);
-        if (col > 0) buf_putc(out, ':');
-    }
-    buf_puts(out, "|\n");
 }
 
 static void put_heading(const Grid *grid, GridStyle style, Buf *out)
@@ -194,12 +126,9 @@ static void put_knee(const Grid *grid, GridStyle style, Buf *out)
 void grid_table(const Grid *grid, GridStyle style, Buf *out)
 {
     put_heading(grid, style, out);
-    Table table = make_table(grid, style);
-    for (size_t row = 0; row < table.n_rows; row++) {
-        put_row(&table, row, style, out);
-        if (row == 0 && style == GRID_MARKDOWN) put_rule(&table, out);
-    }
-    free_table(&table);
+    TextTable table = make_table(grid, style);
+    text_table_put(&table, style == GRID_MARKDOWN, out);
+    text_table_free(&table);
     put_footing(grid, style, out);
     put_knee(grid, style, out);
 }

@@ -1,5 +1,7 @@
 #include "reports/report.h"
 
+#include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/str.h"
@@ -52,4 +54,27 @@ void report_counts_text(const int64_t counts[CELL_STATUS_COUNT], Buf *out)
                    cell_status_name((CellStatus)i));
         separator = ", ";
     }
+}
+
+char *report_short_label(const char *label)
+{
+    enum { MAX_DIGITS = 8 };
+    Buf out = {0};
+    for (const char *p = label; *p;) {
+        size_t n = strspn(p, "0123456789.");
+        if (n > MAX_DIGITS && memchr(p, '.', n)) {
+            buf_printf(&out, "%.5g", strtod(p, NULL));
+        } else {
+            n = n ? n : 1;
+            buf_append(&out, p, n);
+        }
+        p += n;
+    }
+    return buf_steal(&out);
+}
+
+double report_tie_rank(const char *method, double lambda)
+{
+    if (!isnan(lambda)) return lambda;
+    return str_equal(method, "none") ? 1.0 : (double)INFINITY;
 }

@@ -18,6 +18,13 @@ void report_counts_text(const int64_t counts[CELL_STATUS_COUNT], Buf *out);
 /* Appends text from the database with Markdown's and HTML's characters escaped and controls shown; NULL appends nothing. */
 void markdown_text(const char *text, Buf *out);
 
+/* A label with numbers of more than eight characters cut to five digits: "ntk:lambda=4.3873". The exact value stands in the setting's own
+ * columns. Free with free(). */
+char *report_short_label(const char *label);
+
+/* Order of settings among equals: no scaling is lambda 1; a method without a lambda comes last. */
+double report_tie_rank(const char *method, double lambda);
+
 /* WHERE term over v_cell_all whose parameter ?1 is ReportOptions.run_id. */
 #define REPORT_IN_SCOPE \
  "((?1 = 0 AND latest) OR (?1 <> 0 AND cell_id IN (SELECT cell_id FROM run_cell WHERE run_id = ?1)))"
