@@ -255,9 +255,10 @@ void stats_holm(double *p, size_t n)
     free(ranked);
 }
 
-double stats_clusters_needed(double mean, double se, size_t n_clusters)
+double stats_clusters_needed(double mean, double se, size_t n_clusters, size_t n_compared)
 {
     if (isnan(mean) || isnan(se) || mean == 0.0) return (double)NAN;
-    double steps = (z95 + z80) * se / mean;
+    double z = stats_normal_quantile(1.0 - 0.025 / (double)n_compared);
+    double steps = (z + z80) * se / mean;
     return (double)n_clusters * steps * steps;
 }

@@ -41,10 +41,10 @@ Bootstrapped stats_bootstrap_strata(const Stratum *strata, size_t n_strata, bool
  * Statistics 6, 1979. */
 void stats_holm(double *p, size_t n);
 
-/* Clusters that would show a mean of this size at 95 % in four of five repetitions, when n clusters gave it this standard
- * error; NaN when that cannot be said (mean 0, no standard error). Source: Cochran, Sampling Techniques, 3rd ed., chapter 4,
- * with the normal quantiles of two-sided 5 % and power 80 %. */
-double stats_clusters_needed(double mean, double se, size_t n_clusters);
+/* Clusters that would show a mean of this size at 95 %, Bonferroni's way for n_compared means, in four of five repetitions, when n
+ * clusters gave it this standard error; NaN when that cannot be said (mean 0, no standard error). Source: Cochran, Sampling Techniques,
+ * 3rd ed., chapter 4, with normal quantiles and a power of 80 %. */
+double stats_clusters_needed(double mean, double se, size_t n_clusters, size_t n_compared);
 
 /* The distribution function of the normal distribution and its inverse (0 < p < 1), to 1e-12. */
 double stats_normal(double z);

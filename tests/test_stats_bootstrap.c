@@ -395,10 +395,12 @@ static void test_clusters_needed_is_the_textbook_size(void **state)
 {
     (void)state;
     /* (1.96 + 0.84)^2 = 7.849 standard deviations squared for a mean of one standard deviation; here sd = 4, n = 16. */
-    assert_close(stats_clusters_needed(4.0, 1.0, 16), 7.8489, 1e-4, 0.0);
-    assert_close(stats_clusters_needed(-1.0, 1.0, 16), 16.0 * 7.8489, 1e-4, 0.0);
-    assert_true(isnan(stats_clusters_needed(0.0, 1.0, 16)));
-    assert_true(isnan(stats_clusters_needed(1.0, NAN, 9)));
+    assert_close(stats_clusters_needed(4.0, 1.0, 16, 1), 7.8489, 1e-4, 0.0);
+    assert_close(stats_clusters_needed(-1.0, 1.0, 16, 1), 16.0 * 7.8489, 1e-4, 0.0);
+    /* Of 5: 0.05 / 5 = 0.01, and (2.5758 + 0.8416)^2 = 11.679. */
+    assert_close(stats_clusters_needed(4.0, 1.0, 16, 5), 11.679, 1e-4, 0.0);
+    assert_true(isnan(stats_clusters_needed(0.0, 1.0, 16, 1)));
+    assert_true(isnan(stats_clusters_needed(1.0, NAN, 9, 1)));
 }
 
 int main(void)
