@@ -36,6 +36,7 @@ typedef struct {
     int64_t target;     /* 0: the largest n_ctx */
     int64_t target_max; /* longest n_ctx that windows are laid out for */
     char *on_scaled;
+    char *mix; /* "512:0.5,2048:0.5" */
     char *db;
     int64_t seed;
     int64_t jobs;    /* 0: as many as is faster */

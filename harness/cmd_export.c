@@ -3,20 +3,9 @@
 
 #include "base/str.h"
 #include "harness/commands.h"
+#include "harness/export.h"
 #include "harness/load.h"
 #include "harness/settings.h"
-#include "models/rope_export.h"
-
-/* Prints one format, or why it cannot hold the setting. */
-static void print_format(const RopeExport *format, const RopeSpec *spec,
-                         const RopeExportTarget *target)
-{
-    Buf text = {0};
-    Err why;
-    bool ok = format->write(spec, target, &text, &why);
-    printf("\n# %s: %s\n%s\n", format->name, format->help, ok ? buf_text(&text) : why.text);
-    buf_free(&text);
-}
 
 static const RopeExport *find_format(const char *name, Err *err)
 {
@@ -42,11 +31,10 @@ static int export_setting(const Options *options, const RopeSpec *spec,
         buf_free(&text);
         return ok ? EXIT_OK : cli_exit_status(err->code);
     }
-    char label[ROPE_TEXT_SIZE];
-    rope_spec_text(spec, label);
-    printf("# %s for %lld tokens\n", label, (long long)target->n_ctx);
-    for (const RopeExport *format = rope_exports; format->name; format++)
-        print_format(format, spec, target);
+    Buf all = {0};
+    export_all(spec, target, &all);
+    fputs(buf_text(&all), stdout);
+    buf_free(&all);
     return EXIT_OK;
 }
 

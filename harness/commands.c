@@ -21,6 +21,17 @@ const Command commands[] = {
      .examples = "  ropewalk report --db w.db --format md\n"
                  "  ropewalk report --db w.db --output w.html\n"
                  "  ropewalk report --db w.db --format csv --provenance\n"},
+    {.name = "recommend",
+     .run = cmd_recommend,
+     .bit = COMMAND_RECOMMEND,
+     .help = "Say which setting to take for a length, how sure that is, and what it costs.",
+     .usage = "recommend --db FILE (--n-ctx N,… | --mix N:SHARE,…) [options]",
+     .about =
+         "Settings are compared with the best one on the same texts and needles. The set that is not worse at\n"
+         "95 %, the tax at short lengths, effective lengths and the lines that deploy the winner are printed.\n",
+     .examples = "  ropewalk recommend --db w.db --n-ctx 128\n"
+                 "  ropewalk recommend --db w.db --mix 128:0.7,512:0.3\n"
+                 "  ropewalk recommend --db w.db --n-ctx 512 --json\n"},
     {.name = "theta",
      .run = cmd_theta,
      .bit = COMMAND_THETA,
@@ -95,5 +106,5 @@ const Command commands[] = {
          "  ropewalk generate --model models/walker --text \"And God said,\" --n-new 20\n"
          "  ropewalk generate --model models/walker --n-new 50\n"
          "  ropewalk generate --model models/walker --file README.md --n-new 20 --factor 8\n"},
-    {.name = NULL                                                                         },
+    {.name = NULL                 },
 };

@@ -15,11 +15,13 @@ enum {
     COMMAND_GENERATE = 1 << 6,
     COMMAND_EXPORT = 1 << 7,
     COMMAND_AUDIT = 1 << 8,
-    COMMAND_ALL = (1 << 9) - 1,
+    COMMAND_RECOMMEND = 1 << 9,
+    COMMAND_ALL = (1 << 10) - 1,
 };
 
 int cmd_sweep(const Command *command, const Options *options, Err *err);
 int cmd_report(const Command *command, const Options *options, Err *err);
+int cmd_recommend(const Command *command, const Options *options, Err *err);
 int cmd_theta(const Command *command, const Options *options, Err *err);
 int cmd_inspect(const Command *command, const Options *options, Err *err);
 int cmd_export(const Command *command, const Options *options, Err *err);

@@ -22,6 +22,10 @@ bool sweep_put_model(Store *store, const PlanModel *model, Err *err)
         .rope_found = model->config.rope_found,
         .tokenizer = model->tokenizer_kind,
         .notes = model->notes,
+        .n_layers = model->config.n_layers,
+        .n_kv_heads = model->config.n_kv_heads,
+        .head_dim = model->config.head_dim,
+        .own_method = model->config.rope.method ? model->config.rope.method->name : "none",
     };
     if (!store_put_model(store, &row, err)) return false;
     const Corpus *corpus = model->corpus;

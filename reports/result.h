@@ -43,6 +43,10 @@ typedef struct {
     const char *rope_found;
     const char *tokenizer;
     const char *notes;
+    int n_layers; /* 0: not known, and neither are the rest */
+    int n_kv_heads;
+    int head_dim;
+    const char *own_method; /* of scaling, that the file asks for */
 } ModelRow;
 
 typedef struct {

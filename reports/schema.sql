@@ -1,8 +1,8 @@
--- The results database of ropewalk, version 2. docs/results.md explains it with queries that work.
+-- The results database of ropewalk, version 3. docs/results.md explains it with queries that work.
 -- Numbers that are absent or not finite are NULL. Times are UTC in ISO 8601. Hashes and keys are SHA-256 in lower-case hexadecimal.
 
 PRAGMA application_id = 1380929605; -- "ROPE"
-PRAGMA user_version = 2;
+PRAGMA user_version = 3;
 
 CREATE TABLE run (
     id          INTEGER PRIMARY KEY,
@@ -33,6 +33,15 @@ CREATE TABLE model (
     rope_found  TEXT,             -- the scaling that the file asks for
     tokenizer   TEXT,
     notes       TEXT
+) STRICT, WITHOUT ROWID;
+
+-- What the size of a model's cache and the export of its settings follow from.
+CREATE TABLE model_shape (
+    model_hash  TEXT PRIMARY KEY REFERENCES model (hash),
+    n_layers    INTEGER NOT NULL CHECK (n_layers > 0),
+    n_kv_heads  INTEGER NOT NULL CHECK (n_kv_heads > 0),
+    head_dim    INTEGER NOT NULL CHECK (head_dim > 0),
+    own_method  TEXT NOT NULL     -- of scaling, that the file asks for
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE corpus (
@@ -194,6 +203,18 @@ CREATE TABLE event (
     at          TEXT NOT NULL,
     level       TEXT NOT NULL CHECK (level IN ('info', 'warning')),
     text        TEXT NOT NULL
+) STRICT;
+
+-- What came of running a stored cell again (ropewalk verify).
+CREATE TABLE verification (
+    id          INTEGER PRIMARY KEY,
+    cell_id     INTEGER NOT NULL REFERENCES cell (id),
+    at          TEXT NOT NULL,
+    outcome     TEXT NOT NULL CHECK (outcome IN ('equal', 'close', 'different', 'changed', 'failed')),
+    detail      TEXT NOT NULL,    -- largest difference, or which input changed
+    version     TEXT NOT NULL,    -- program, compiler, flags, libraries of the second run
+    machine     TEXT NOT NULL,
+    blas        TEXT NOT NULL
 ) STRICT;
 
 -- One row a cell and metric, every generation; a cell without metrics has one row, whose metric is NULL.

@@ -9,6 +9,7 @@
 /* Statements that are prepared at first use and kept; their SQL is in store_write.c. */
 typedef enum {
     SQL_PUT_MODEL,
+    SQL_PUT_SHAPE,
     SQL_PUT_CORPUS,
     SQL_PUT_SETTING,
     SQL_PUT_PAIR,

@@ -8,7 +8,8 @@
  * object that we use must equal, byte for byte, what a fresh database has. Other objects in the file are left alone and never touched.
  *
  * An upgrade drops what an older version has and this one does not, adds what a fresh database has besides, and must then pass the same
- * check. Version 1 left its tables prediction and audit empty; they are made anew. */
+ * check. Version 1 left its tables prediction and audit empty; they are made anew. Version 2 lacks
+ * model_shape and verification. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -155,11 +156,12 @@ static bool add_missing(sqlite3 *fresh, sqlite3 *db, Err *err)
     return ok;
 }
 
-static bool upgrade(sqlite3 *fresh, sqlite3 *db, const char *path, Err *err)
+static bool upgrade(sqlite3 *fresh, sqlite3 *db, int64_t version, const char *path, Err *err)
 {
+    const char *drop =
+        version < 2 ? "DROP TABLE IF EXISTS prediction; DROP TABLE IF EXISTS audit" : "";
     char *raise = str_format("PRAGMA user_version = %d", STORE_SCHEMA_VERSION);
-    bool ok = sql_exec(db, "BEGIN IMMEDIATE", err) &&
-              sql_exec(db, "DROP TABLE IF EXISTS prediction; DROP TABLE IF EXISTS audit", err) &&
+    bool ok = sql_exec(db, "BEGIN IMMEDIATE", err) && sql_exec(db, drop, err) &&
               add_missing(fresh, db, err) && compare_objects(fresh, db, path, err) &&
               sql_exec(db, raise, err) && sql_exec(db, "COMMIT", err);
     if (!ok && !sqlite3_get_autocommit(db)) sqlite3_exec(db, "ROLLBACK", NULL, NULL, NULL);
@@ -174,7 +176,7 @@ bool store_upgrade_schema(sqlite3 *db, const char *path, Err *err)
     if (version == STORE_SCHEMA_VERSION) return true;
     sqlite3 *fresh = NULL;
     bool ok = sqlite3_open(":memory:", &fresh) == SQLITE_OK || sql_error(fresh, "", err);
-    ok = ok && store_create_schema(fresh, err) && upgrade(fresh, db, path, err);
+    ok = ok && store_create_schema(fresh, err) && upgrade(fresh, db, version, path, err);
     sqlite3_close(fresh);
     return ok;
 }

@@ -11,6 +11,9 @@ static const char *const sql_texts[SQL_COUNT] = {
         " ON CONFLICT (hash) DO UPDATE SET name = excluded.name, path = excluded.path,"
         " n_ctx_train = excluded.n_ctx_train, n_ctx_orig = excluded.n_ctx_orig, theta = excluded.theta,"
         " rope_found = excluded.rope_found, notes = excluded.notes",
+    [SQL_PUT_SHAPE] =
+        "INSERT INTO model_shape (model_hash, n_layers, n_kv_heads, head_dim, own_method)"
+        " VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
     [SQL_PUT_CORPUS] =
         "INSERT INTO corpus (hash, name, path, n_bytes) VALUES (?, ?, ?, ?)"
         " ON CONFLICT (hash) DO UPDATE SET name = excluded.name, path = excluded.path",
@@ -92,7 +95,19 @@ static const char *or_empty(const char *text)
     return text ? text : "";
 }
 
-bool store_put_model(Store *store, const ModelRow *row, Err *err)
+static bool add_shape(Store *store, const ModelRow *row, Err *err)
+{
+    Stmt *stmt = ready(store, SQL_PUT_SHAPE, err);
+    if (!stmt) return false;
+    stmt_put_text(stmt, row->hash);
+    stmt_put_i64(stmt, row->n_layers);
+    stmt_put_i64(stmt, row->n_kv_heads);
+    stmt_put_i64(stmt, row->head_dim);
+    stmt_put_text(stmt, or_empty(row->own_method));
+    return stmt_run(stmt, err);
+}
+
+static bool add_model(Store *store, const ModelRow *row, Err *err)
 {
     Stmt *stmt = ready(store, SQL_PUT_MODEL, err);
     if (!stmt) return false;
@@ -109,7 +124,14 @@ bool store_put_model(Store *store, const ModelRow *row, Err *err)
     stmt_put_text(stmt, row->rope_found);
     stmt_put_text(stmt, row->tokenizer);
     stmt_put_text(stmt, row->notes);
-    return store_begin(store, err) && store_end(store, stmt_run(stmt, err), err);
+    return stmt_run(stmt, err);
+}
+
+bool store_put_model(Store *store, const ModelRow *row, Err *err)
+{
+    if (!store_begin(store, err)) return false;
+    bool ok = add_model(store, row, err) && (row->n_layers == 0 || add_shape(store, row, err));
+    return store_end(store, ok, err);
 }
 
 bool store_put_corpus(Store *store, const CorpusRow *row, Err *err)

@@ -62,7 +62,10 @@ static void put_row(const TextTable *table, size_t row, bool is_markdown, Buf *o
         buf_puts(out, text);
         if (col == 0) pad(out, ' ', gap);
     }
-    buf_puts(out, is_markdown ? " |\n" : "\n");
+    if (is_markdown) buf_puts(out, " |");
+    while (!is_markdown && out->len > 0 && out->data[out->len - 1] == ' ')
+        out->len--;
+    buf_putc(out, '\n');
 }
 
 static void put_rule(const TextTable *table, Buf *out)

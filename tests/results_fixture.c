@@ -171,6 +171,44 @@ void results_finish_value(Fixture *fixture, int64_t cell_id, double value)
     assert_ok(store_finish_cell(fixture->store, cell_id, fixture->run_id, &result, &err), &err);
 }
 
+static void finish_samples(Fixture *fixture, int64_t cell_id, Trial *trials, size_t n)
+{
+    Err err;
+    CellResult result = {.status = CELL_DONE, .trials = trials, .n_trials = n};
+    assert_ok(store_finish_cell(fixture->store, cell_id, fixture->run_id, &result, &err), &err);
+    free(trials);
+}
+
+void results_finish_trials(Fixture *fixture, int64_t cell_id, const int *hits, size_t n)
+{
+    Trial *trials = calloc(n, sizeof *trials);
+    assert_non_null(trials);
+    for (size_t i = 0; i < n; i++)
+        trials[i] = (Trial){.index = (int64_t)i,
+                            .cluster = (int64_t)i,
+                            .n_scored = 5,
+                            .nll = 1.0,
+                            .exact = hits[i],
+                            .forced = hits[i]};
+    finish_samples(fixture, cell_id, trials, n);
+}
+
+void results_finish_windows(Fixture *fixture, int64_t cell_id, const double *nll, size_t n,
+                            int64_t n_tokens)
+{
+    Trial *trials = calloc(n, sizeof *trials);
+    assert_non_null(trials);
+    for (size_t i = 0; i < n; i++)
+        trials[i] = (Trial){.index = (int64_t)i,
+                            .cluster = (int64_t)i,
+                            .n_scored = n_tokens,
+                            .nll = nll[i],
+                            .needle_first = -1,
+                            .exact = -1,
+                            .forced = -1};
+    finish_samples(fixture, cell_id, trials, n);
+}
+
 void results_finish_as(Fixture *fixture, int64_t cell_id, CellStatus status)
 {
     Err err;

@@ -43,6 +43,11 @@ void results_finish_hits(Fixture *fixture, int64_t cell_id, int64_t hits, int64_
 void results_finish_value(Fixture *fixture, int64_t cell_id, double value);
 void results_finish_as(Fixture *fixture, int64_t cell_id, CellStatus status);
 
+/* Ends a cell with n trials that hit (1) or miss (0), or n windows with the nll of n_tokens tokens each, every one its own cluster. */
+void results_finish_trials(Fixture *fixture, int64_t cell_id, const int *hits, size_t n);
+void results_finish_windows(Fixture *fixture, int64_t cell_id, const double *nll, size_t n,
+                            int64_t n_tokens);
+
 /* Stores a verdict and the markers of a setting: first_negative_sum and seen_reach (NaN: none), of every length. */
 void results_add_verdict(Fixture *fixture, int setting, const char *verdict, double residual);
 void results_add_markers(Fixture *fixture, int setting, double first_negative, double reach);

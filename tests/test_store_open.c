@@ -76,13 +76,13 @@ static void test_a_newer_schema_is_refused(void **state)
     (void)state;
     const char *path = store_fresh_path();
     store_make_database(path);
-    run_sql(path, "PRAGMA user_version = 3");
-    refuse(path, "newer ropewalk (schema version 3, this one knows 2)");
+    run_sql(path, "PRAGMA user_version = 4");
+    refuse(path, "newer ropewalk (schema version 4, this one knows 3)");
 }
 
 /* Turns a database into one of version 1, as that program made it. */
 static const char to_version_1[] =
-    "DROP TABLE prediction; DROP TABLE audit;"
+    "DROP TABLE prediction; DROP TABLE audit; DROP TABLE model_shape; DROP TABLE verification;"
     "CREATE TABLE prediction (id INTEGER PRIMARY KEY, run_id INTEGER NOT NULL REFERENCES run (id),"
     " model_hash TEXT NOT NULL REFERENCES model (hash), setting_key TEXT REFERENCES setting (key),"
     " n_ctx INTEGER, quantity TEXT NOT NULL, value REAL, source TEXT NOT NULL) STRICT;"
@@ -123,9 +123,29 @@ static void test_an_older_schema_is_brought_up_to_date_by_the_writer(void **stat
     store_close(store);
     store = store_open_read_only(path, &err);
     assert_ok(store, &err);
-    assert_int_equal(store_count(store, "PRAGMA user_version"), 2);
+    assert_int_equal(store_count(store, "PRAGMA user_version"), 3);
     assert_int_equal(store_count(store, "SELECT count(verdict) FROM audit"), 0);
     store_close(store);
+}
+
+/* What a later version does not make anew must outlive the upgrade. */
+static void test_an_upgrade_keeps_the_verdicts_of_version_2(void **state)
+{
+    (void)state;
+    Err err;
+    const char *path = store_fresh_path();
+    store_make_database(path);
+    run_sql(path, "INSERT INTO audit (model_hash, setting_key, n_ctx, seed, verdict)"
+                  " SELECT model_hash, setting_key, 256, 1, 'kept' FROM cell LIMIT 1;"
+                  "DROP TABLE model_shape; DROP TABLE verification; PRAGMA user_version = 2");
+    for (int i = 0; i < 2; i++) {
+        Store *store = i == 0 ? store_open_read_only(path, &err) : store_open(path, &err);
+        assert_ok(store, &err);
+        assert_int_equal(store_count(store, "SELECT count(*) FROM audit WHERE verdict = 'kept'"),
+                         1);
+        assert_int_equal(store_count(store, "SELECT count(*) FROM model_shape"), 0);
+        store_close(store);
+    }
 }
 
 static void test_a_changed_file_of_an_older_schema_is_refused(void **state)
@@ -239,6 +259,7 @@ int main(void)
         cmocka_unit_test(test_a_newer_schema_is_refused),
         cmocka_unit_test(test_an_older_schema_is_read_without_a_change_to_the_file),
         cmocka_unit_test(test_an_older_schema_is_brought_up_to_date_by_the_writer),
+        cmocka_unit_test(test_an_upgrade_keeps_the_verdicts_of_version_2),
         cmocka_unit_test(test_a_changed_file_of_an_older_schema_is_refused),
         cmocka_unit_test(test_damaged_pages_are_refused_by_the_writer),
         cmocka_unit_test(test_a_truncated_file_is_refused_by_the_writer),
