@@ -1,5 +1,7 @@
 #include "base/rng.h"
 
+#include <math.h>
+
 #include <Random123/philox.h>
 
 Rng rng_open(uint64_t seed, uint32_t a, uint32_t b, uint32_t c)
@@ -42,4 +44,16 @@ double rng_unit(Rng *rng)
     uint64_t high = rng_u32(rng) >> 5;
     uint64_t low = rng_u32(rng) >> 6;
     return (double)(high << 26 | low) * 0x1p-53;
+}
+
+void rng_normals(Rng *rng, float deviation, float *out, size_t n)
+{
+    const float two_pi = 6.2831853F;
+    for (size_t i = 0; i < n; i += 2) {
+        float u = ((float)(rng_u32(rng) >> 8) + 0.5F) * 0x1p-24F;
+        float angle = two_pi * (float)(rng_u32(rng) >> 8) * 0x1p-24F;
+        float radius = deviation * sqrtf(-2.0F * logf(u));
+        out[i] = radius * cosf(angle);
+        if (i + 1 < n) out[i + 1] = radius * sinf(angle);
+    }
 }

@@ -24,4 +24,7 @@ uint32_t rng_below(Rng *rng, uint32_t n);
 /* Uniform in [0, 1), 53 bits. */
 double rng_unit(Rng *rng);
 
+/* n normal numbers of mean 0 and this standard deviation. Source: Box and Muller 1958. */
+void rng_normals(Rng *rng, float deviation, float *out, size_t n);
+
 #endif

@@ -428,25 +428,17 @@ void model_free(Model *model)
     free(model);
 }
 
-/* Fills a tensor with normal numbers of variance 1/columns, by Box and Muller; a vector (a norm's gain, a bias) with ones. Every tensor
- * has a stream of its own, so the order and the threads do not matter. */
+/* Fills a tensor with normal numbers of variance 1/columns; a vector (a norm's gain, a bias) with ones. Every tensor has a stream of its
+ * own, so the order and the threads do not matter. */
 static void fill_random(float *to, const Tensor *shape, Rng rng)
 {
     size_t n = (size_t)tensor_count(shape);
-    if (shape->n_dims == 1) {
-        for (size_t i = 0; i < n; i++)
-            to[i] = 1.0F;
+    if (shape->n_dims == 2) {
+        rng_normals(&rng, 1.0F / sqrtf((float)shape->dims[1]), to, n);
         return;
     }
-    const float two_pi = 6.2831853F;
-    float scale = 1.0F / sqrtf((float)shape->dims[1]);
-    for (size_t i = 0; i < n; i += 2) {
-        float u = ((float)(rng_u32(&rng) >> 8) + 0.5F) * 0x1p-24F;
-        float angle = two_pi * (float)(rng_u32(&rng) >> 8) * 0x1p-24F;
-        float radius = scale * sqrtf(-2.0F * logf(u));
-        to[i] = radius * cosf(angle);
-        if (i + 1 < n) to[i + 1] = radius * sinf(angle);
-    }
+    for (size_t i = 0; i < n; i++)
+        to[i] = 1.0F;
 }
 
 /* Floats of one slot of one layer in the owned block of a random model. */

@@ -124,6 +124,27 @@ static void test_rng_unit_is_uniform_with_53_bits(void **state)
         assert_frequency(n_set[bit], N, 0.5);
 }
 
+/* Mean, variance and the share within one standard deviation; an odd count ends within a pair. */
+static void test_rng_normals_are_normal(void **state)
+{
+    (void)state;
+    enum { N = 40001 };
+    float x[N];
+    double sum = 0.0;
+    double squares = 0.0;
+    int n_near = 0;
+    Rng rng = rng_open(11, 0, 0, 0);
+    rng_normals(&rng, 3.0F, x, N);
+    for (int i = 0; i < N; i++) {
+        sum += (double)x[i] / 3.0;
+        squares += (double)x[i] * (double)x[i] / 9.0;
+        n_near += x[i] > -3.0F && x[i] < 3.0F;
+    }
+    assert_close(sum / N, 0.0, 0.0, 4.0 / sqrt(N));
+    assert_close(squares / N, 1.0, 0.0, 4.0 * sqrt(2.0 / N));
+    assert_frequency(n_near, N, 0.6826895);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -134,6 +155,7 @@ int main(void)
         cmocka_unit_test(test_rng_below_has_no_bias_where_a_remainder_would),
         cmocka_unit_test(test_rng_below_one_is_zero),
         cmocka_unit_test(test_rng_unit_is_uniform_with_53_bits),
+        cmocka_unit_test(test_rng_normals_are_normal),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
