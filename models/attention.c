@@ -155,6 +155,16 @@ static void scatter(const AttentionShape *shape, const float *output, int kv_hea
                    head_dim * sizeof *out);
 }
 
+/* ln Σ e^score of every query row of one key head. */
+static void scatter_sums(const AttentionShape *shape, HeadScratch s, int kv_head, int m, float *out)
+{
+    int group = shape->n_heads / shape->n_kv_heads;
+    for (int g = 0; g < group; g++)
+        for (int row = 0; row < m; row++)
+            out[row * shape->n_heads + kv_head * group + g] =
+                s.max[g * m + row] + logf(s.sum[g * m + row]);
+}
+
 static void attend_head(const AttentionShape *shape, const AttentionInput *in, HeadScratch s,
                         int kv_head)
 {
@@ -189,5 +199,6 @@ void attention_chunk(const AttentionShape *shape, const AttentionInput *input, f
                               scratch + (size_t)kv_head * head_scratch_floats(shape, input->m));
         attend_head(shape, input, s, kv_head);
         scatter(shape, s.output, kv_head, input->m, out);
+        if (input->log_sum_exp) scatter_sums(shape, s, kv_head, input->m, input->log_sum_exp);
     }
 }

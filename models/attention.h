@@ -23,6 +23,8 @@ typedef struct {
     int64_t first;                                 /* position of the first query row */
     int m;
     int n_threads;
+    float *
+        log_sum_exp; /* [m, n_heads] of each query's scores, written for a backward pass; or NULL */
 } AttentionInput;
 
 /* Floats of one layer's cached keys in one variant, and of its values. */
