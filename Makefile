@@ -168,8 +168,14 @@ cov: deps ## lines that the tests run, by layer
 	 BUILD_STATUS=$$? tools/run_tests build/cov/$(PROG) $(TESTS:$(B)/%=build/cov/%) $(FUZZ:$(B)/%=build/cov/%) $(CLI_TESTS) || true
 	@tools/coverage build/cov $(LAYERS)
 
-bench: $(B)/tools/bench ## prefill speed beside the machine's sgemm peak
+bench: $(B)/tools/bench ## speed of prefill and scoring beside the FMA peak of the same run
 	$(B)/tools/bench
+
+bench-methods: $(B)/tools/bench ## prefill under every scaling method, beside none
+	$(B)/tools/bench methods
+
+bench-sweep: $(B)/tools/bench ## an eighth of a sweep of the 15M shape, and what all of it would take
+	$(B)/tools/bench sweep
 
 SHARE := $(DESTDIR)$(PREFIX)/share/ropewalk
 install: all ## into PREFIX (under DESTDIR)
@@ -188,7 +194,7 @@ help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 22
 
 FORCE:
-.PHONY: all deps demo test test-asan test-programs run-asan fuzz-replay fuzz fuzz-programs lint format check-layers cov bench \
+.PHONY: all deps demo test test-asan test-programs run-asan fuzz-replay fuzz fuzz-programs lint format check-layers cov bench bench-methods bench-sweep \
         install uninstall clean help FORCE
 .SECONDARY:
 -include $(shell find $(B) -name '*.d' 2>/dev/null)

@@ -94,6 +94,10 @@ typedef struct {
 
     /* Of n logits; argmax and rank among the first n_ids. Sums are double. */
     LogitRow (*logit_row)(const float *logits, int64_t n, int n_ids, int32_t target);
+
+    /* For benchmarks: multiplies and adds between registers for some milliseconds. Returns the floating-point operations. *sink
+     * takes a result. */
+    double (*peak)(float *sink);
 } KernelPath;
 
 /* All paths, best first. Ends with NULL. */

@@ -1,11 +1,17 @@
-/* Prefill speed beside the machine's limit, in one run: tokens a second of random-weight models
- * on one thread, and what share of the measured sgemm peak the counted work reaches.
+/* Speed beside the machine's limit, in one run: prefill and perplexity of random-weight models on one thread, and what share of the
+ * measured FMA peak their parts reach.
  *
- * Work is counted as 2 flop a multiply-add: linear layers, causal attention 4 d n (n + 1) / 2 a
- * layer, and the head's one group. Times are CPU time of the thread; the best of three. */
-#include <cblas.h>
+ * Work is counted as 2 flop a multiply-add, and only work that is done: linear layers (the last one's queries, output and
+ * feed-forward for scored rows), causal attention 4 d n (n + 1) / 2 a layer, nothing for masked pairs. Phases are wall time of the
+ * thread, tokens/s are CPU time; the best of three. The peak is measured anew before every case, since a shared machine's
+ * clock moves. */
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/mem.h"
@@ -13,15 +19,38 @@
 #include "models/kernels.h"
 #include "models/session.h"
 
-static const struct {
+typedef struct {
     const char *name;
-    int d_model, n_layers, n_heads, d_ff;
-} shapes[] = {
-    {"15M",  288, 6,  6,  768 },
-    {"110M", 768, 12, 12, 2048},
+    int d_model, n_layers, n_heads, n_kv_heads, d_ff, vocab_size;
+} Shape;
+
+static const Shape shapes[] = {
+    {"15M",     288, 6,  6,  6,  768,  32000},
+    {"110M",    768, 12, 12, 12, 2048, 32000},
+    {"SmolLM2", 576, 30, 9,  3,  1536, 49152},
+    {"260K",    64,  5,  8,  4,  172,  512  },
 };
 
-enum { VOCAB_SIZE = 32000 };
+/* A case: a shape, a length, and how many of the tokens are scored, from the last on. */
+typedef struct {
+    int shape;
+    int64_t n;
+    double scored;
+} Case;
+
+static const Case cases[] = {
+    {0, 512,   0.0},
+    {0, 2048,  0.0},
+    {0, 8192,  0.0},
+    {0, 16384, 0.0},
+    {0, 32768, 0.0},
+    {1, 2048,  0.0},
+    {1, 8192,  0.0},
+    {2, 2048,  0.0},
+    {3, 2048,  0.0},
+    {0, 2048,  0.5},
+    {0, 8192,  1.0},
+};
 
 static void fail(const Err *err)
 {
@@ -29,42 +58,73 @@ static void fail(const Err *err)
     exit(1);
 }
 
-/* GFLOP/s of a square product that fits no cache but L3: what sgemm can do at most. */
-static double sgemm_peak(void)
+/* GFLOP/s of multiply-adds between registers: what no kernel can pass. */
+static double fma_peak(const KernelPath *path)
 {
-    enum { N = 1536, TRIES = 5 };
-    float *a = mem_zalloc((size_t)N * N, sizeof *a);
-    float *b = mem_zalloc((size_t)N * N, sizeof *b);
-    float *c = mem_zalloc((size_t)N * N, sizeof *c);
-    for (size_t i = 0; i < (size_t)N * N; i++)
-        a[i] = b[i] = (float)(i % 7) - 3.0F;
     double best = 0.0;
-    for (int i = 0; i < TRIES; i++) {
+    float sink = 1.0F;
+    for (int i = 0; i < 3; i++) {
         double start = clock_thread_cpu_s();
-        cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, N, N, N, 1.0F, a, N, b, N, 0.0F, c, N);
-        double rate = 2e-9 * N * N * N / (clock_thread_cpu_s() - start);
-        if (rate > best) best = rate;
+        double flops = path->peak(&sink);
+        best = fmax(best, 1e-9 * flops / (clock_thread_cpu_s() - start));
     }
-    free(a);
-    free(b);
-    free(c);
     return best;
 }
 
-static double counted_gflop(const ModelConfig *config, int64_t n)
+static ModelConfig config_of(const Shape *shape)
+{
+    ModelConfig config = {
+        .arch = "llama",
+        .d_model = shape->d_model,
+        .n_layers = shape->n_layers,
+        .n_heads = shape->n_heads,
+        .n_kv_heads = shape->n_kv_heads,
+        .head_dim = shape->d_model / shape->n_heads,
+        .d_ff = shape->d_ff,
+        .vocab_size = shape->vocab_size,
+        .n_ctx_train = 1024,
+        .rms_eps = 1e-5,
+        .tied = true,
+        .n_rot = shape->d_model / shape->n_heads,
+        .bos_id = -1,
+        .eos_id = -1,
+    };
+    config.rope = (RopeSpec){.method = rope_method_find("none"),
+                             .theta = 10000.0,
+                             .n_rot = config.n_rot,
+                             .n_ctx_orig = 1024};
+    return config;
+}
+
+/* GFLOP of each phase of a prefill of n tokens of which the last n_scored are scored (at least one). */
+static Profile counted_gflop(const ModelConfig *config, double n, double n_scored)
 {
     double q_width = (double)config->n_heads * config->head_dim;
     double kv_width = (double)config->n_kv_heads * config->head_dim;
     double d_model = config->d_model;
-    double linear = d_model * (2.0 * q_width + 2.0 * kv_width) + 3.0 * d_model * config->d_ff;
-    double attention = 4.0 * q_width * (double)n * (double)(n + 1) / 2.0;
-    double head = 2.0 * 64.0 * d_model * config->vocab_size;
-    return 1e-9 * (config->n_layers * (2.0 * linear * (double)n + attention) + head);
+    double keys = 2.0 * 2.0 * d_model * kv_width; /* a token: keys and values */
+    double rest = 2.0 * d_model * (2.0 * q_width + 3.0 * config->d_ff);
+    double before = n - n_scored;
+    double pairs = n * (n + 1.0) / 2.0;
+    double last_pairs = pairs - before * (before + 1.0) / 2.0;
+    return (Profile){
+        .s = {
+              [PHASE_LINEAR] =
+                1e-9 * ((config->n_layers - 1) * (keys + rest) * n + keys * n + rest * n_scored),
+              [PHASE_ATTENTION] = 4e-9 * q_width * ((config->n_layers - 1) * pairs + last_pairs),
+              [PHASE_HEAD] = 2e-9 * d_model * config->vocab_size * n_scored,
+              }
+    };
 }
 
-/* Seconds of CPU of one cold prefill of n tokens with the last one scored: the best of three. *bytes: what its session
- * takes. */
-static double prefill_s(const Model *model, int64_t n, size_t *bytes)
+typedef struct {
+    double cpu_s;
+    Profile phases;
+    size_t bytes; /* of the session */
+} Timing;
+
+/* One cold prefill under one setting, the best of three. */
+static Timing prefill(const Model *model, const char *method, int64_t n, int64_t n_scored)
 {
     enum { TRIES = 3 };
     Err err;
@@ -74,19 +134,25 @@ static double prefill_s(const Model *model, int64_t n, size_t *bytes)
     int32_t *tokens = mem_alloc((size_t)n, sizeof *tokens);
     uint8_t *want = mem_zalloc((size_t)n, 1);
     TokenScore *out = mem_alloc((size_t)n, sizeof *out);
-    want[n - 2] = 1;
-    if (!rope_spec_resolve(&spec, n, &err) || !rope_table_make(&spec, n, &table, &err)) fail(&err);
+    memset(want + n - 1 - n_scored, 1, (size_t)n_scored);
+    if (!rope_spec_parse(method, &spec, &err) || !rope_spec_resolve(&spec, n, &err) ||
+        !rope_table_make(&spec, n, &table, &err))
+        fail(&err);
     Session *session = session_open(model, n, &options, &err);
     if (!session || !session_set_rope(session, &table, &err)) fail(&err);
-    *bytes = session_bytes(&model->config, n, &table);
-    double best = 1e30;
+    Timing best = {.cpu_s = 1e30, .bytes = session_bytes(&model->config, n, &table)};
     for (int try = 0; try < TRIES; try++) {
         for (int64_t i = 0; i < n; i++)
-            tokens[i] = (int32_t)((i * 7919 + try * 31 + 1) % VOCAB_SIZE);
+            tokens[i] = (int32_t)((i * 7919 + try * 31 + 1) % model->config.vocab_size);
+        Profile before = session_profile(session);
         double start = clock_thread_cpu_s();
         if (!session_score(session, tokens, n, want, out, &err)) fail(&err);
         double seconds = clock_thread_cpu_s() - start;
-        if (seconds < best) best = seconds;
+        if (seconds >= best.cpu_s) continue;
+        best.cpu_s = seconds;
+        best.phases = session_profile(session);
+        for (int phase = 0; phase < N_PHASES; phase++)
+            best.phases.s[phase] -= before.s[phase];
     }
     session_close(session);
     free(tokens);
@@ -95,47 +161,176 @@ static double prefill_s(const Model *model, int64_t n, size_t *bytes)
     return best;
 }
 
-int main(void)
+static double rss_mib(void)
 {
-    static const int64_t lengths[] = {512, 2048, 8192};
+    struct rusage usage;
+    getrusage(RUSAGE_SELF, &usage);
+    return (double)usage.ru_maxrss / 1024.0;
+}
+
+static void run_case(const Model *model, const Case *c)
+{
+    double peak = fma_peak(model->path);
+    int64_t n_scored = max_i64(1, (int64_t)((double)(c->n - 1) * c->scored));
+    Timing t = prefill(model, "none", c->n, n_scored);
+    Profile work = counted_gflop(&model->config, (double)c->n, (double)n_scored);
+    double total_s = 0.0;
+    for (int phase = 0; phase < N_PHASES; phase++)
+        total_s += t.phases.s[phase];
+    double linear = work.s[PHASE_LINEAR] / t.phases.s[PHASE_LINEAR] / peak;
+    double attention = work.s[PHASE_ATTENTION] / t.phases.s[PHASE_ATTENTION] / peak;
+    printf("%-8s %6lld %7lld %9.0f %6.1f %8.0f%% %8.0f%% %7.1f%% %7.1f%% %8.0f %8.0f\n",
+           shapes[c->shape].name, (long long)c->n, (long long)n_scored, (double)c->n / t.cpu_s,
+           peak, 100.0 * linear, 100.0 * attention, 100.0 * t.phases.s[PHASE_HEAD] / total_s,
+           100.0 * t.phases.s[PHASE_REST] / total_s, (double)t.bytes / 1048576.0, rss_mib());
+    fflush(stdout);
+}
+
+/* Prefill under every method, beside none. */
+static void bench_methods(void)
+{
+    enum { N = 4096 };
+    Err err;
+    ModelConfig config = config_of(&shapes[0]);
+    Model *model = model_random(&config, 1, &err);
+    if (!model) fail(&err);
+    printf("15M shape, n = %d, one thread\n%-24s %10s %8s\n", N, "method", "tokens/s", "of none");
+    double none = 0.0;
+    for (const RopeMethod *method = rope_methods; method->name; method++) {
+        RopeSpec spec = config.rope;
+        if (method->training_only || !rope_spec_parse(method->name, &spec, &err) ||
+            !rope_spec_resolve(&spec, N, &err))
+            continue;
+        double rate = N / prefill(model, method->name, N, 1).cpu_s;
+        if (method == rope_methods) none = rate;
+        printf("%-24s %10.0f %7.0f%%\n", method->name, rate, 100.0 * rate / none);
+        fflush(stdout);
+    }
+    model_free(model);
+}
+
+/* What a sweep of 8 λ x {512 … 8192} x 10 depths x 5 trials and 65,536 tokens of perplexity costs on one core, of which one λ is run:
+ * prompts in the planner's order, by needle position, falling, on one stream of filler, 9 rows of an answer scored. */
+enum {
+    SWEEP_MOST = 8192,
+    SWEEP_LENGTHS = 5,
+    SWEEP_DEPTHS = 10,
+    SWEEP_TRIALS = 5,
+    SWEEP_LAMBDAS = 8,
+    ANSWER = 9
+};
+
+typedef struct {
+    int64_t n;      /* of the prompt */
+    int64_t needle; /* position */
+} Prompt;
+
+static int by_needle_falling(const void *a, const void *b)
+{
+    const Prompt *x = a;
+    const Prompt *y = b;
+    return (x->needle < y->needle) - (x->needle > y->needle);
+}
+
+static void score(Session *session, const int32_t *tokens, int64_t n, int64_t n_scored)
+{
+    static uint8_t want[SWEEP_MOST];
+    static TokenScore out[SWEEP_MOST];
+    Err err;
+    memset(want, 0, sizeof want);
+    memset(want + n - 1 - n_scored, 1, (size_t)n_scored);
+    if (!session_score(session, tokens, n, want, out, &err)) fail(&err);
+}
+
+static double passkey_s(Session *session, int vocab_size)
+{
+    static int32_t tokens[SWEEP_MOST];
+    Prompt prompts[SWEEP_LENGTHS * SWEEP_DEPTHS];
+    size_t n_prompts = 0;
+    for (int64_t n = 512; n <= SWEEP_MOST; n *= 2)
+        for (int depth = 0; depth < SWEEP_DEPTHS; depth++)
+            prompts[n_prompts++] = (Prompt){n, (n - 64) * depth / (SWEEP_DEPTHS - 1)};
+    qsort(prompts, n_prompts, sizeof *prompts, by_needle_falling);
+    double start = clock_thread_cpu_s();
+    for (size_t i = 0; i < n_prompts; i++)
+        for (int trial = 0; trial < SWEEP_TRIALS; trial++) {
+            for (int64_t j = 0; j < prompts[i].n; j++)
+                tokens[j] = (int32_t)(j * 7919 % vocab_size);
+            tokens[prompts[i].needle] = trial;
+            score(session, tokens, prompts[i].n, ANSWER);
+        }
+    return clock_thread_cpu_s() - start;
+}
+
+/* nll by position of 65,536 tokens in windows of the longest length. */
+static double perplexity_s(Session *session, int vocab_size)
+{
+    static int32_t tokens[SWEEP_MOST];
+    double start = clock_thread_cpu_s();
+    for (int window = 0; window < 65536 / SWEEP_MOST; window++) {
+        for (int64_t j = 0; j < SWEEP_MOST; j++)
+            tokens[j] = (int32_t)((j * 104729 + window) % vocab_size);
+        score(session, tokens, SWEEP_MOST, SWEEP_MOST - 1);
+    }
+    return clock_thread_cpu_s() - start;
+}
+
+static void bench_sweep(void)
+{
+    Err err;
+    ModelConfig config = config_of(&shapes[0]);
+    Model *model = model_random(&config, 1, &err);
+    if (!model) fail(&err);
+    SessionOptions options = {.n_threads = 1};
+    RopeTable table;
+    if (!rope_spec_resolve(&config.rope, SWEEP_MOST, &err) ||
+        !rope_table_make(&config.rope, SWEEP_MOST, &table, &err))
+        fail(&err);
+    Session *session = session_open(model, SWEEP_MOST, &options, &err);
+    if (!session || !session_set_rope(session, &table, &err)) fail(&err);
+    double passkey = passkey_s(session, config.vocab_size);
+    double perplexity = perplexity_s(session, config.vocab_size);
+    printf(
+        "15M shape, one core, one of %d lambda: passkey %.1f s, perplexity %.1f s; all of them %.0f s\n",
+        SWEEP_LAMBDAS, passkey, perplexity, SWEEP_LAMBDAS * (passkey + perplexity));
+    session_close(session);
+    model_free(model);
+}
+
+static void bench_cases(void)
+{
+    Err err;
+    const KernelPath *path = kernel_path_best();
+    printf("kernels %s, one thread; linear and attention as shares of the FMA peak (GFLOP/s)\n",
+           path->name);
+    printf("%-8s %6s %7s %9s %6s %9s %9s %8s %8s %8s %8s\n", "model", "n", "scored", "tokens/s",
+           "peak", "linear", "attention", "head", "rest", "MiB", "RSS");
+    fflush(stdout);
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        /* A process of its own, so that its resident set is the case's. */
+        pid_t child = fork();
+        if (child == 0) {
+            ModelConfig config = config_of(&shapes[cases[i].shape]);
+            Model *model = model_random(&config, 1, &err);
+            if (!model) fail(&err);
+            run_case(model, &cases[i]);
+            model_free(model);
+            exit(0);
+        }
+        int status = 1;
+        if (child < 0 || waitpid(child, &status, 0) != child || status != 0) exit(1);
+    }
+}
+
+int main(int argc, char **argv)
+{
     Err err;
     if (!kernels_start(&err)) fail(&err);
-    double peak = sgemm_peak();
-    printf("BLAS core %s, sgemm peak %.1f GFLOP/s on one thread\n", kernels_blas_core(), peak);
-    printf("%-6s %6s %12s %10s %10s %8s\n", "model", "n", "tokens/s", "GFLOP/s", "of peak", "MiB");
-    for (size_t s = 0; s < COUNT_OF(shapes); s++) {
-        ModelConfig config = {
-            .arch = "llama",
-            .d_model = shapes[s].d_model,
-            .n_layers = shapes[s].n_layers,
-            .n_heads = shapes[s].n_heads,
-            .n_kv_heads = shapes[s].n_heads,
-            .head_dim = shapes[s].d_model / shapes[s].n_heads,
-            .d_ff = shapes[s].d_ff,
-            .vocab_size = VOCAB_SIZE,
-            .n_ctx_train = 1024,
-            .rms_eps = 1e-5,
-            .tied = true,
-            .n_rot = shapes[s].d_model / shapes[s].n_heads,
-            .bos_id = -1,
-            .eos_id = -1,
-        };
-        config.rope = (RopeSpec){.method = rope_method_find("none"),
-                                 .theta = 10000.0,
-                                 .n_rot = config.n_rot,
-                                 .n_ctx_orig = 1024};
-        Model *model = model_random(&config, 1, &err);
-        if (!model) fail(&err);
-        for (size_t i = 0; i < COUNT_OF(lengths); i++) {
-            int64_t n = lengths[i];
-            size_t bytes;
-            double seconds = prefill_s(model, n, &bytes);
-            double rate = counted_gflop(&config, n) / seconds;
-            printf("%-6s %6lld %12.0f %10.1f %9.0f%% %8.0f\n", shapes[s].name, (long long)n,
-                   (double)n / seconds, rate, 100.0 * rate / peak, (double)bytes / 1048576.0);
-            fflush(stdout);
-        }
-        model_free(model);
-    }
+    if (argc > 1 && str_equal(argv[1], "methods"))
+        bench_methods();
+    else if (argc > 1 && str_equal(argv[1], "sweep"))
+        bench_sweep();
+    else
+        bench_cases();
     return 0;
 }
