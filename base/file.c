@@ -162,6 +162,29 @@ bool file_write_atomic(const char *path, const void *bytes, size_t n, Err *err)
     return ok;
 }
 
+static bool make_dir(const char *path, Err *err)
+{
+    if (mkdir(path, 0777) == 0) return true;
+    int reason = errno;
+    return file_is_dir(path) ||
+           err_set(err, ERR_OUTPUT, "%s: the folder cannot be made: %s", path, strerror(reason));
+}
+
+bool file_make_dirs(const char *path, Err *err)
+{
+    char *part = str_dup(path);
+    size_t n = strlen(path);
+    bool ok = true;
+    for (size_t i = 1; ok && i <= n; i++) {
+        if (path[i] != '/' && path[i] != '\0') continue;
+        part[i] = '\0';
+        ok = make_dir(part, err);
+        part[i] = path[i];
+    }
+    free(part);
+    return ok;
+}
+
 bool file_exists(const char *path)
 {
     struct stat st;

@@ -27,6 +27,9 @@ bool file_read(const char *path, size_t max_bytes, Buf *buf, Err *err) MUST_USE;
  * Errors: OUTPUT. */
 bool file_write_atomic(const char *path, const void *bytes, size_t n, Err *err) MUST_USE;
 
+/* Makes a folder and those above it, as far as they are absent. Errors: OUTPUT. */
+bool file_make_dirs(const char *path, Err *err) MUST_USE;
+
 bool file_exists(const char *path);
 bool file_is_dir(const char *path);
 

@@ -7,8 +7,6 @@
 #include "base/file.h"
 #include "base/mem.h"
 
-enum { SHA256_BYTES = 32 };
-
 struct HashStream {
     EVP_MD_CTX *context;
 };
@@ -19,11 +17,25 @@ static void require(int ok)
     if (!ok) mem_exhausted(sizeof(HashStream));
 }
 
-HashStream *hash_open(void)
+static HashStream *open_stream(const EVP_MD *kind)
 {
     HashStream *hash = mem_alloc(1, sizeof *hash);
     hash->context = EVP_MD_CTX_new();
-    require(hash->context && EVP_DigestInit_ex(hash->context, EVP_sha256(), NULL));
+    require(hash->context && EVP_DigestInit_ex(hash->context, kind, NULL));
+    return hash;
+}
+
+HashStream *hash_open(void)
+{
+    return open_stream(EVP_sha256());
+}
+
+HashStream *hash_open_git_blob(int64_t size)
+{
+    char head[32];
+    HashStream *hash = open_stream(EVP_sha1());
+    int n = snprintf(head, sizeof head, "blob %lld", (long long)size);
+    hash_add(hash, head, (size_t)n + 1);
     return hash;
 }
 
@@ -34,10 +46,11 @@ void hash_add(HashStream *hash, const void *bytes, size_t n)
 
 void hash_close(HashStream *hash, char hex[HASH_HEX_SIZE])
 {
-    unsigned char digest[SHA256_BYTES];
-    require(EVP_DigestFinal_ex(hash->context, digest, NULL));
-    for (int i = 0; i < SHA256_BYTES; i++)
-        snprintf(hex + (ptrdiff_t)2 * i, 3, "%02x", digest[i]);
+    unsigned char digest[EVP_MAX_MD_SIZE];
+    unsigned n;
+    require(EVP_DigestFinal_ex(hash->context, digest, &n));
+    for (unsigned i = 0; i < n; i++)
+        snprintf(hex + (size_t)2 * i, 3, "%02x", digest[i]);
     EVP_MD_CTX_free(hash->context);
     free(hash);
 }

@@ -223,6 +223,21 @@ static void test_a_folder_is_listed_in_byte_order_without_hidden_files_and_folde
     free(folder);
 }
 
+static void test_folders_are_made_where_they_are_absent(void **state)
+{
+    Err err;
+    (void)state;
+    char *deep = file_join(test_folder(), "made/of/folders/");
+    assert_ok(file_make_dirs(deep, &err), &err);
+    assert_true(file_is_dir(deep));
+    assert_ok(file_make_dirs(deep, &err), &err);
+    assert_ok(file_make_dirs("/", &err), &err);
+    free(deep);
+    deep = file_join(test_file("in_the_way", "", 0), "x");
+    assert_err(file_make_dirs(deep, &err), &err, ERR_OUTPUT, "in_the_way: the folder cannot");
+    free(deep);
+}
+
 static void test_paths_are_joined_and_taken_apart(void **state)
 {
     (void)state;
@@ -257,6 +272,7 @@ int main(void)
         cmocka_unit_test(test_write_to_a_place_that_cannot_be_is_refused),
         cmocka_unit_test(test_a_failed_write_keeps_the_old_file_and_leaves_nothing_behind),
         cmocka_unit_test(test_a_folder_is_listed_in_byte_order_without_hidden_files_and_folders),
+        cmocka_unit_test(test_folders_are_made_where_they_are_absent),
         cmocka_unit_test(test_paths_are_joined_and_taken_apart),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -50,6 +50,19 @@ static void test_hash_of_pieces_is_the_hash_of_the_whole(void **state)
     }
 }
 
+/* Source: `git hash-object` of these bytes; the first is in every repository that has an empty file. */
+static void test_hash_of_a_git_blob_is_gits_own(void **state)
+{
+    (void)state;
+    char hex[HASH_HEX_SIZE];
+    hash_close(hash_open_git_blob(0), hex);
+    assert_string_equal(hex, "e69de29bb2d1d6434b8b29ae775ad8c2e48c5391");
+    HashStream *hash = hash_open_git_blob(6);
+    hash_add(hash, "hello\n", 6);
+    hash_close(hash, hex);
+    assert_string_equal(hex, "ce013625030ba8dba906f756967f9e9ca394464a");
+}
+
 static void test_hash_of_a_file_is_the_hash_of_its_bytes(void **state)
 {
     (void)state;
@@ -68,6 +81,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_hash_gives_the_published_answers),
         cmocka_unit_test(test_hash_of_pieces_is_the_hash_of_the_whole),
+        cmocka_unit_test(test_hash_of_a_git_blob_is_gits_own),
         cmocka_unit_test(test_hash_of_a_file_is_the_hash_of_its_bytes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
