@@ -171,6 +171,9 @@ cov: deps ## lines that the tests run, by layer
 bench: $(B)/tools/bench ## speed of prefill and scoring beside the FMA peak of the same run
 	$(B)/tools/bench
 
+pictures: $(B)/$(PROG) ## draw the pictures of docs/methods.md
+	tools/pictures $(B)/$(PROG) docs/img/methods
+
 bench-methods: $(B)/tools/bench ## prefill under every scaling method, beside none
 	$(B)/tools/bench methods
 
@@ -194,7 +197,7 @@ help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 22
 
 FORCE:
-.PHONY: all deps demo test test-asan test-programs run-asan fuzz-replay fuzz fuzz-programs lint format check-layers cov bench bench-methods bench-sweep \
+.PHONY: all deps demo test test-asan test-programs run-asan fuzz-replay fuzz fuzz-programs lint format check-layers cov pictures bench bench-methods bench-sweep \
         install uninstall clean help FORCE
 .SECONDARY:
 -include $(shell find $(B) -name '*.d' 2>/dev/null)

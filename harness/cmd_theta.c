@@ -8,11 +8,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/mem.h"
 #include "base/str.h"
 #include "harness/commands.h"
 #include "harness/load.h"
 #include "harness/settings.h"
 #include "models/rope_markers.h"
+#include "reports/chart.h"
 
 /* A setting at one length. */
 typedef struct {
@@ -188,6 +190,46 @@ static void print_json(const Angles *angles, size_t n)
     json_decref(list);
 }
 
+/* The wavelength of each pair, a line a setting. */
+static void print_svg(const Angles *angles, size_t n)
+{
+    ChartSeries *series = mem_zalloc(n, sizeof *series);
+    ChartPoint *points = mem_zalloc(n * ROPE_MAX_PAIRS, sizeof *points);
+    char trained[64];
+    for (size_t s = 0; s < n; s++) {
+        ChartPoint *own = points + s * ROPE_MAX_PAIRS;
+        int n_pairs = angles[s].table.n_pairs;
+        series[s] = (ChartSeries){
+            angles[s].label, {(int)(s % CHART_MAX_HUES), 0.5},
+             own, (size_t)n_pairs
+        };
+        for (int i = 0; i < n_pairs; i++) /* a pair that does not turn has no wavelength: a gap */
+            own[i] = (ChartPoint){.x = i,
+                                  .y = angle_pair(&angles[s], i).wavelength,
+                                  .low = (double)NAN,
+                                  .high = (double)NAN};
+    }
+    snprintf(trained, sizeof trained, "trained length: %lld", (long long)angles[0].n_ctx_orig);
+    const ChartMark mark = {angles[0].n_ctx_orig ? (double)angles[0].n_ctx_orig : (double)NAN,
+                            trained};
+    Buf out = {0};
+    chart_lines_file(
+        &(LineChart){.sentence = "Line chart of the wavelength of every pair under each setting",
+                     .x_label = "pair",
+                     .y_label = "tokens a turn",
+                     .unit = "tokens",
+                     .x_linear = true,
+                     .y_marks = &mark,
+                     .n_y_marks = 1,
+                     .series = series,
+                     .n_series = n},
+        &out);
+    fputs(buf_text(&out), stdout);
+    buf_free(&out);
+    free(points);
+    free(series);
+}
+
 typedef struct {
     const char *name;
     void (*print)(const Angles *angles, size_t n);
@@ -197,6 +239,7 @@ static const AngleFormat formats[] = {
     {"table", print_tables},
     {"csv",   print_csv   },
     {"json",  print_json  },
+    {"svg",   print_svg   },
 };
 
 static const AngleFormat *find_format(const Options *options, Err *err)
@@ -204,7 +247,7 @@ static const AngleFormat *find_format(const Options *options, Err *err)
     const char *name = options->format ? options->format : options->json ? "json" : "table";
     for (size_t i = 0; i < COUNT_OF(formats); i++)
         if (str_equal(formats[i].name, name)) return &formats[i];
-    err_set(err, ERR_USAGE, "--format: \"%s\": allowed are: table csv json", name);
+    err_set(err, ERR_USAGE, "--format: \"%s\": allowed are: table csv json svg", name);
     return NULL;
 }
 

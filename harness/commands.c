@@ -37,7 +37,7 @@ const Command commands[] = {
      .bit = COMMAND_THETA,
      .help = "Print the angles θ and θ' of each pair under a setting.",
      .usage = "theta (--model PATH | --base B --dim D) [options]",
-     .about = "λ alone means method ntk: θ' = (λb)^(-2i/d). Formats are table, csv and json.\n",
+     .about = "λ alone means method ntk: θ' = (λb)^(-2i/d). Formats are table, csv, json and svg.\n",
      .examples =
          "  ropewalk theta --lambda 0.25 --base 10000 --dim 128\n"
          "  ropewalk theta --model models/walker --method linear,ntk --target 1k\n"

@@ -56,6 +56,9 @@ typedef struct {
  * append a sentence instead. */
 void chart_lines(const LineChart *chart, Buf *out);
 
+/* Appends a line chart as an SVG file of its own: with the style sheet in it, a ground, and the legend drawn under the axes. */
+void chart_lines_file(const LineChart *chart, Buf *out);
+
 typedef struct {
     double value;     /* NaN: nothing to colour */
     const char *text; /* printed in the cell */

@@ -17,6 +17,7 @@ enum {
     TOP = 28,
     BOTTOM = 46,
     MARK_LINE = 14,
+    LEGEND_LINE = 18,
     MAX_X_TICKS = 10,
     MAX_Y_TICKS = 20,
 };
@@ -341,23 +342,15 @@ static void put_legend(const LineChart *chart, Buf *out)
     buf_puts(out, "</div>\n");
 }
 
-void chart_lines(const LineChart *chart, Buf *out)
+/* The chart without its frame's element. */
+static void put_body(const LineChart *chart, const Frame *frame, Buf *out)
 {
-    Frame frame;
-    if (!make_frame(chart, &frame)) {
-        buf_puts(out, "<p class=\"dim\">Nothing to draw: no cell is done.</p>\n");
-        return;
-    }
-    buf_printf(out, "<svg class=\"lines\" role=\"img\" viewBox=\"0 0 %d %d\" aria-label=\"", WIDTH,
-               HEIGHT);
-    html_text(out, chart->sentence);
-    buf_puts(out, "\">\n");
-    put_y_axis(chart, &frame, out);
-    put_x_axis(&frame, out);
-    put_marks(chart, &frame, out);
-    put_y_marks(chart, &frame, out);
+    put_y_axis(chart, frame, out);
+    put_x_axis(frame, out);
+    put_marks(chart, frame, out);
+    put_y_marks(chart, frame, out);
     for (size_t i = 0; i < chart->n_series; i++)
-        put_series(chart, &frame, i, out);
+        put_series(chart, frame, i, out);
     buf_printf(out, "<text class=\"axis\" x=\"%d\" y=\"%d\">", (LEFT + WIDTH - RIGHT) / 2,
                HEIGHT - 8);
     html_text(out, chart->x_label);
@@ -365,5 +358,61 @@ void chart_lines(const LineChart *chart, Buf *out)
                (TOP + HEIGHT - BOTTOM) / 2);
     html_text(out, chart->y_label);
     buf_puts(out, "</text>\n</svg>\n");
+}
+
+static void put_sentence(const LineChart *chart, Buf *out)
+{
+    buf_puts(out, " aria-label=\"");
+    html_text(out, chart->sentence);
+    buf_puts(out, "\">\n");
+}
+
+void chart_lines(const LineChart *chart, Buf *out)
+{
+    Frame frame;
+    if (!make_frame(chart, &frame)) {
+        buf_puts(out, "<p class=\"dim\">Nothing to draw: no cell is done.</p>\n");
+        return;
+    }
+    buf_printf(out, "<svg class=\"lines\" role=\"img\" viewBox=\"0 0 %d %d\"", WIDTH, HEIGHT);
+    put_sentence(chart, out);
+    put_body(chart, &frame, out);
     put_legend(chart, out);
+}
+
+/* A sample and a name a row. */
+static void put_file_legend(const LineChart *chart, Buf *out)
+{
+    for (size_t i = 0; i < chart->n_series; i++) {
+        const ChartSeries *series = &chart->series[i];
+        double y = HEIGHT + LEGEND_LINE * ((double)i + 0.5);
+        buf_puts(out, "<g");
+        chart_look(&series->look, "series", out);
+        buf_printf(out, "><path class=\"line\" d=\"M%d %.1fh24\"/>", LEFT, y);
+        put_shape(series->look.hue, LEFT + 12, y, out);
+        buf_printf(out, "</g><text x=\"%d\" y=\"%.1f\" style=\"text-anchor: start\">", LEFT + 34,
+                   y);
+        html_text(out, series->name);
+        buf_puts(out, "</text>\n");
+    }
+}
+
+void chart_lines_file(const LineChart *chart, Buf *out)
+{
+    Frame frame;
+    int height = HEIGHT + LEGEND_LINE * (int)chart->n_series + 8;
+    buf_printf(
+        out,
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" class=\"lines\" role=\"img\" viewBox=\"0 0 %d %d\"",
+        WIDTH, height);
+    put_sentence(chart, out);
+    buf_puts(out, "<style>");
+    html_style(out);
+    buf_printf(out, "</style>\n<rect class=\"hatch-ground\" width=\"%d\" height=\"%d\"/>\n", WIDTH,
+               height);
+    put_file_legend(chart, out);
+    if (make_frame(chart, &frame))
+        put_body(chart, &frame, out);
+    else
+        buf_puts(out, "</svg>\n");
 }

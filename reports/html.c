@@ -62,3 +62,12 @@ void html_printf(Buf *out, const char *format, ...)
     html_text(out, text);
     free(text);
 }
+
+/* reports/page.css, put into the program by the linker. */
+extern const char page_css_start[] __asm__("_binary_reports_page_css_start");
+extern const char page_css_end[] __asm__("_binary_reports_page_css_end");
+
+void html_style(Buf *out)
+{
+    buf_append(out, page_css_start, (size_t)(page_css_end - page_css_start));
+}

@@ -11,4 +11,7 @@ void html_text(Buf *out, const char *text);
 /* Appends printf output through html_text. */
 void html_printf(Buf *out, const char *format, ...) PRINTF_LIKE(2, 3);
 
+/* Appends the style sheet of pages and charts. */
+void html_style(Buf *out);
+
 #endif

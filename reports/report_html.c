@@ -8,10 +8,6 @@
 #include "reports/page.h"
 #include "reports/report_internal.h"
 
-/* reports/page.css, put into the program by the linker. */
-extern const char page_css_start[] __asm__("_binary_reports_page_css_start");
-extern const char page_css_end[] __asm__("_binary_reports_page_css_end");
-
 static const struct {
     const char *id;
     const char *title;
@@ -164,7 +160,7 @@ static void put_head(Buf *out)
              "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"/>\n"
              "<meta name=\"color-scheme\" content=\"light dark\"/>\n"
              "<title>RoPE scaling, measured</title>\n<style>\n");
-    buf_append(out, page_css_start, (size_t)(page_css_end - page_css_start));
+    html_style(out);
     for (int i = 0; i < CHART_MAX_SWITCHES; i++)
         buf_printf(out, "figure:has(.t%d:not(:checked)) .s%d{display:none}\n", i, i);
     buf_puts(
