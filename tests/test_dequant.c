@@ -56,6 +56,57 @@ static void test_f16_known_values(void **state)
     assert_true(bf16_to_f32(0x3f80) == 1.0F);
 }
 
+/* Between every two neighbours: the value itself, the middle, and the floats beside the middle. */
+static void check_rounding(uint16_t (*round_to)(float), int exponent_bits, int fraction_bits)
+{
+    uint32_t infinite = ((UINT32_C(1) << exponent_bits) - 1) << fraction_bits;
+    for (uint32_t bits = 0; bits < infinite; bits++) {
+        double low = number_of((uint16_t)bits, exponent_bits, fraction_bits);
+        double high = number_of((uint16_t)(bits + 1), exponent_bits, fraction_bits);
+        if (bits + 1 == infinite)
+            high = 2.0 * low - number_of((uint16_t)(bits - 1), exponent_bits, fraction_bits);
+        float middle = (float)((low + high) / 2.0);
+        assert_int_equal(round_to((float)low), bits);
+        assert_int_equal(round_to(-(float)low), bits | 0x8000U);
+        assert_int_equal(round_to(middle), bits + (bits & 1));
+        assert_int_equal(round_to(nextafterf(middle, 0.0F)), bits);
+        assert_int_equal(round_to(nextafterf(middle, INFINITY)), bits + 1);
+    }
+    assert_int_equal(round_to(INFINITY), infinite);
+    assert_int_equal(round_to(-INFINITY), infinite | 0x8000U);
+    assert_true((round_to(NAN) & 0x7fffU) > infinite);
+}
+
+static void test_floats_round_to_the_nearest_f16(void **state)
+{
+    (void)state;
+    check_rounding(f32_to_f16, 5, 10);
+    assert_int_equal(f32_to_f16(1e30F), 0x7c00);
+    assert_int_equal(f32_to_f16(-1e-30F), 0x8000);
+}
+
+static void test_floats_round_to_the_nearest_bf16(void **state)
+{
+    (void)state;
+    check_rounding(f32_to_bf16, 8, 7);
+}
+
+static void test_rows_are_read_back_as_written(void **state)
+{
+    (void)state;
+    const float values[] = {0.0F, -1.5F, 0.25F, 1024.0F};
+    for (int d = 0; d < DTYPE_COUNT; d++) {
+        const DtypeInfo *info = dtype_info((Dtype)d);
+        unsigned char bytes[1 + sizeof values];
+        float back[COUNT_OF(values)];
+        assert_true((info->from_f32 == NULL) == (info->to_f32 == NULL));
+        if (!info->from_f32 || !info->to_f32) continue;
+        info->from_f32(values, bytes + 1, COUNT_OF(values));
+        info->to_f32(bytes + 1, back, COUNT_OF(values));
+        assert_memory_equal(back, values, sizeof values);
+    }
+}
+
 static void test_rows_need_no_alignment(void **state)
 {
     (void)state;
@@ -98,6 +149,9 @@ int main(void)
         cmocka_unit_test(test_f16_is_exact_for_every_pattern),
         cmocka_unit_test(test_bf16_is_exact_for_every_pattern),
         cmocka_unit_test(test_f16_known_values),
+        cmocka_unit_test(test_floats_round_to_the_nearest_f16),
+        cmocka_unit_test(test_floats_round_to_the_nearest_bf16),
+        cmocka_unit_test(test_rows_are_read_back_as_written),
         cmocka_unit_test(test_rows_need_no_alignment),
         cmocka_unit_test(test_types_are_found_by_name),
     };

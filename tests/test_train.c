@@ -9,93 +9,8 @@
 #include "models/session.h"
 #include "models/train/trainer.h"
 #include "tests/engine_setup.h"
+#include "tests/train_fixture.h"
 #include "tests/train_twin.h"
-
-enum { VOCAB_SIZE = 9 };
-
-/* A model of a few hundred weights. */
-static ModelConfig tiny_config(RopeLayout layout, bool tied)
-{
-    ModelConfig config = {
-        .arch = "llama",
-        .d_model = 6,
-        .n_layers = 2,
-        .n_heads = 4,
-        .n_kv_heads = 2,
-        .head_dim = 4, /* not d_model / n_heads */
-        .d_ff = 7,
-        .vocab_size = VOCAB_SIZE,
-        .n_ctx_train = 16,
-        .rms_eps = 1e-5,
-        .tied = tied,
-        .rope_layout = layout,
-        .n_rot = 4,
-        .bos_id = -1,
-        .eos_id = -1,
-    };
-    config.rope = (RopeSpec){
-        .method = rope_method_find("none"), .theta = 100.0, .n_rot = 4, .n_ctx_orig = 16};
-    return config;
-}
-
-static RopeTable table_of(const ModelConfig *config, const char *text)
-{
-    RopeSpec spec = config->rope;
-    RopeTable table;
-    Err err;
-    assert_ok(rope_spec_parse(text, &spec, &err), &err);
-    assert_ok(rope_spec_resolve(&spec, 64, &err), &err);
-    assert_ok(rope_table_make(&spec, 64, &table, &err), &err);
-    return table;
-}
-
-/* Random tokens; weights of 0, 1 or 2.5. */
-static bool fill_random(void *context, const TrainRow *row, Err *err)
-{
-    static const float weights[] = {0.0F, 1.0F, 2.5F};
-    const int *vocab_size = context;
-    Rng rng = rng_open(11, (uint32_t)row->step, (uint32_t)row->row, (uint32_t)row->length);
-    (void)err;
-    for (int i = 0; i <= row->length; i++)
-        row->tokens[i] = (int32_t)rng_below(&rng, (uint32_t)*vocab_size);
-    for (int i = 0; i < row->length; i++)
-        row->weights[i] = weights[rng_below(&rng, 3)];
-    return true;
-}
-
-static TrainerOptions options_of(const ModelConfig *config, const char *rope, TrainPhase phase)
-{
-    static int vocab_size;
-    vocab_size = config->vocab_size;
-    return (TrainerOptions){
-        .config = *config,
-        .rope = table_of(config, rope),
-        .schedule = {.n_phases = 1,
-                     .phase = {phase},
-                     .rate = 1e-2,
-                     .n_warm_up = 5,
-                     .decay_share = 0.5,
-                     .final_share = 0.02},
-        .adamw = {.beta1 = 0.9,             .beta2 = 0.98,   .eps = 1e-8, .weight_decay = 0.1, .clip = 0.5},
-        .n_threads = 1,
-        .fill = fill_random,
-        .context = &vocab_size,
-    };
-}
-
-/* Weights large enough for every part to matter, and gains that are not 1. */
-static Trainer *open_trainer(const TrainerOptions *options)
-{
-    Err err;
-    Trainer *trainer = trainer_open(options, &err);
-    assert_ok(trainer, &err);
-    const TrainLayout *layout = trainer_layout(trainer);
-    float *weights = trainer_weights(trainer);
-    train_layout_draw(&options->config, layout, 4, weights);
-    for (size_t i = 0; i < layout->n; i++)
-        weights[i] = 2.0F * weights[i] + 0.03F * (float)(i % 7);
-    return trainer;
-}
 
 /* The twin of a trainer, with its weights; free with close_twin. */
 static TrainTwin open_twin(Trainer *trainer, const TrainerOptions *options)
@@ -111,7 +26,7 @@ static TrainTwin open_twin(Trainer *trainer, const TrainerOptions *options)
     for (int i = 0; i < options->rope.n_pairs; i++)
         twin.theta[i] = rope_scaled_angle(&options->rope, i);
     for (size_t i = 0; i < layout->n; i++)
-        twin.weights[i] = (double)trainer_weights(trainer)[i];
+        twin.weights[i] = (double)trainer_state(trainer).weights[i];
     return twin;
 }
 
@@ -150,8 +65,8 @@ static double distance(const float *got, const double *want, size_t n)
 /* Every weight's gradient against central differences, tensor by tensor. */
 static void check_gradient(ModelConfig config, const char *rope)
 {
-    TrainerOptions options = options_of(&config, rope, (TrainPhase){1, 3, 7});
-    Trainer *trainer = open_trainer(&options);
+    TrainerOptions options = fixture_options(&config, rope, (TrainPhase){1, 3, 7});
+    Trainer *trainer = fixture_trainer(&options);
     TrainTwin twin = open_twin(trainer, &options);
     const TrainLayout *layout = trainer_layout(trainer);
     float *got = mem_alloc(layout->n, sizeof *got);
@@ -179,19 +94,19 @@ static void check_gradient(ModelConfig config, const char *rope)
 static void test_gradients_are_the_central_differences_of_the_twin(void **state)
 {
     (void)state;
-    check_gradient(tiny_config(ROPE_HALVES, true), "none");
+    check_gradient(fixture_config(ROPE_HALVES, true), "none");
 }
 
 static void test_gradients_of_an_untied_head_and_interleaved_pairs_are_right(void **state)
 {
     (void)state;
-    check_gradient(tiny_config(ROPE_INTERLEAVED, false), "none");
+    check_gradient(fixture_config(ROPE_INTERLEAVED, false), "none");
 }
 
 static void test_gradients_are_right_where_part_of_a_head_turns(void **state)
 {
     (void)state;
-    ModelConfig config = tiny_config(ROPE_HALVES, true);
+    ModelConfig config = fixture_config(ROPE_HALVES, true);
     config.n_rot = config.rope.n_rot = 2;
     check_gradient(config, "none");
 }
@@ -199,15 +114,15 @@ static void test_gradients_are_right_where_part_of_a_head_turns(void **state)
 static void test_gradients_are_right_under_scaled_angles(void **state)
 {
     (void)state;
-    check_gradient(tiny_config(ROPE_HALVES, true), "ntk:lambda=3");
-    check_gradient(tiny_config(ROPE_HALVES, true), "linear:factor=4");
-    check_gradient(tiny_config(ROPE_HALVES, true), "yarn:factor=4,attention_factor=1.3");
+    check_gradient(fixture_config(ROPE_HALVES, true), "ntk:lambda=3");
+    check_gradient(fixture_config(ROPE_HALVES, true), "linear:factor=4");
+    check_gradient(fixture_config(ROPE_HALVES, true), "yarn:factor=4,attention_factor=1.3");
 }
 
 static void test_gradients_are_right_where_queries_grow_with_the_position(void **state)
 {
     (void)state;
-    ModelConfig config = tiny_config(ROPE_HALVES, true);
+    ModelConfig config = fixture_config(ROPE_HALVES, true);
     config.rope.n_ctx_orig = 4;
     check_gradient(config, "none:log_n=1");
 }
@@ -217,9 +132,9 @@ static void test_gradients_are_right_where_queries_grow_with_the_position(void *
 static void test_gradients_of_long_rows_are_right_along_every_tensor(void **state)
 {
     (void)state;
-    ModelConfig config = tiny_config(ROPE_HALVES, true);
-    TrainerOptions options = options_of(&config, "none", (TrainPhase){1, 10, 300});
-    Trainer *trainer = open_trainer(&options);
+    ModelConfig config = fixture_config(ROPE_HALVES, true);
+    TrainerOptions options = fixture_options(&config, "none", (TrainPhase){1, 10, 300});
+    Trainer *trainer = fixture_trainer(&options);
     TrainTwin twin = open_twin(trainer, &options);
     const TrainLayout *layout = trainer_layout(trainer);
     float *got = mem_alloc(layout->n, sizeof *got);
@@ -255,10 +170,10 @@ static void test_losses_of_the_first_steps_are_those_of_the_twin(void **state)
 {
     (void)state;
     enum { N_STEPS = 21 };
-    ModelConfig config = tiny_config(ROPE_HALVES, true);
-    TrainerOptions options = options_of(&config, "none", (TrainPhase){N_STEPS, 2, 6});
+    ModelConfig config = fixture_config(ROPE_HALVES, true);
+    TrainerOptions options = fixture_options(&config, "none", (TrainPhase){N_STEPS, 2, 6});
     options.schedule.rate = 2e-3; /* small steps, so that rounding does not grow */
-    Trainer *trainer = open_trainer(&options);
+    Trainer *trainer = fixture_trainer(&options);
     TrainTwin twin = open_twin(trainer, &options);
     const TrainLayout *layout = trainer_layout(trainer);
     size_t no_decay[2 * 2 + 2][2];
@@ -271,7 +186,8 @@ static void test_losses_of_the_first_steps_are_those_of_the_twin(void **state)
     for (int k = 0; k < n_no_decay; k++)
         no_decay[k][1] = no_decay[k][0] + (size_t)config.d_model;
     no_decay[n_no_decay][0] = train_layout_at(layout, SLOT_EMBEDDING, 0);
-    no_decay[n_no_decay][1] = no_decay[n_no_decay][0] + (size_t)(VOCAB_SIZE * config.d_model);
+    no_decay[n_no_decay][1] =
+        no_decay[n_no_decay][0] + (size_t)(FIXTURE_VOCAB_SIZE * config.d_model);
     n_no_decay++;
     TwinStep step = {
         .options = options.adamw,
@@ -301,7 +217,7 @@ static void test_losses_of_the_first_steps_are_those_of_the_twin(void **state)
 /* Two phases; more rows than shards, and fewer. */
 static TrainerOptions options_of_two_phases(const ModelConfig *config)
 {
-    TrainerOptions options = options_of(config, "none", (TrainPhase){4, 11, 70});
+    TrainerOptions options = fixture_options(config, "none", (TrainPhase){4, 11, 70});
     options.schedule.n_phases = 2;
     options.schedule.phase[1] = (TrainPhase){3, 3, 130};
     return options;
@@ -310,12 +226,12 @@ static TrainerOptions options_of_two_phases(const ModelConfig *config)
 static void test_weights_do_not_depend_on_threads(void **state)
 {
     (void)state;
-    ModelConfig config = tiny_config(ROPE_HALVES, true);
+    ModelConfig config = fixture_config(ROPE_HALVES, true);
     float *first = NULL;
     for (int n_threads = 1; n_threads <= 3; n_threads++) {
         TrainerOptions options = options_of_two_phases(&config);
         options.n_threads = n_threads;
-        Trainer *trainer = open_trainer(&options);
+        Trainer *trainer = fixture_trainer(&options);
         size_t n = trainer_layout(trainer)->n;
         for (int i = 0; i < 7; i++) {
             Err err;
@@ -323,8 +239,8 @@ static void test_weights_do_not_depend_on_threads(void **state)
             assert_ok(trainer_step(trainer, &step, &err), &err);
             assert_int_equal(step.n_tokens, i < 4 ? 770 : 390);
         }
-        if (!first) first = mem_dup(trainer_weights(trainer), n * sizeof *first);
-        assert_memory_equal(trainer_weights(trainer), first, n * sizeof *first);
+        if (!first) first = mem_dup(trainer_state(trainer).weights, n * sizeof *first);
+        assert_memory_equal(trainer_state(trainer).weights, first, n * sizeof *first);
         trainer_close(trainer);
     }
     free(first);
@@ -333,15 +249,15 @@ static void test_weights_do_not_depend_on_threads(void **state)
 static void test_the_engine_gives_a_model_the_same_loss(void **state)
 {
     (void)state;
-    ModelConfig config = tiny_config(ROPE_HALVES, true);
-    TrainerOptions options = options_of(&config, "yarn:factor=4", (TrainPhase){1, 1, 300});
+    ModelConfig config = fixture_config(ROPE_HALVES, true);
+    TrainerOptions options = fixture_options(&config, "yarn:factor=4", (TrainPhase){1, 1, 300});
     Err err;
     Filled filled = {0};
     Model *model = model_random(&config, 5, &err);
     assert_ok(model, &err);
     Trainer *trainer = trainer_open(&options, &err);
     assert_ok(trainer, &err);
-    train_layout_copy(trainer_layout(trainer), model, trainer_weights(trainer));
+    train_layout_copy(trainer_layout(trainer), model, trainer_state(trainer).weights);
     Session *session = session_open(model, 301, &(SessionOptions){.n_threads = 1}, &err);
     assert_ok(session, &err);
     assert_ok(session_set_rope(session, &options.rope, &err), &err);
@@ -390,7 +306,7 @@ static void test_the_rate_rises_stays_and_falls_in_lines(void **state)
 static void test_a_schedule_out_of_range_is_refused(void **state)
 {
     (void)state;
-    ModelConfig config = tiny_config(ROPE_HALVES, true);
+    ModelConfig config = fixture_config(ROPE_HALVES, true);
     const TrainPhase bad[] = {
         {0, 1,                  1                   },
         {1, 0,                  1                   },
@@ -399,10 +315,10 @@ static void test_a_schedule_out_of_range_is_refused(void **state)
     };
     Err err;
     for (size_t i = 0; i < COUNT_OF(bad); i++) {
-        TrainerOptions options = options_of(&config, "none", bad[i]);
+        TrainerOptions options = fixture_options(&config, "none", bad[i]);
         assert_err(trainer_open(&options, &err), &err, ERR_USAGE, "phase 1 of training");
     }
-    TrainerOptions options = options_of(&config, "none", bad[0]);
+    TrainerOptions options = fixture_options(&config, "none", bad[0]);
     options.schedule.n_phases = 0;
     assert_err(trainer_open(&options, &err), &err, ERR_USAGE, "0 phases");
 }
@@ -410,11 +326,11 @@ static void test_a_schedule_out_of_range_is_refused(void **state)
 static void test_what_the_trainer_does_not_do_is_refused(void **state)
 {
     (void)state;
-    ModelConfig config = tiny_config(ROPE_HALVES, true);
-    TrainerOptions options = options_of(&config, "rerope:window=3", (TrainPhase){1, 1, 5});
+    ModelConfig config = fixture_config(ROPE_HALVES, true);
+    TrainerOptions options = fixture_options(&config, "rerope:window=3", (TrainPhase){1, 1, 5});
     Err err;
     assert_err(trainer_open(&options, &err), &err, ERR_UNSUPPORTED, "near and far");
-    options = options_of(&config, "none", (TrainPhase){1, 1, 5});
+    options = fixture_options(&config, "none", (TrainPhase){1, 1, 5});
     options.config.features = MODEL_QKV_BIAS;
     assert_err(trainer_open(&options, &err), &err, ERR_UNSUPPORTED, "biases");
     options.config.features = 0;
@@ -422,17 +338,17 @@ static void test_what_the_trainer_does_not_do_is_refused(void **state)
     assert_err(trainer_open(&options, &err), &err, ERR_UNSUPPORTED, "sliding window");
 }
 
-/* What fill_bad makes of a row that fill_random filled. */
+/* What fill_bad makes of a row that fixture_fill filled. */
 typedef enum { BAD_ID, BAD_NEGATIVE_ID, BAD_WEIGHT, BAD_NAN, BAD_ALL_ZERO, BAD_FAILS } BadRow;
 
 static bool fill_bad(void *context, const TrainRow *row, Err *err)
 {
     const BadRow *bad = context;
-    int vocab_size = VOCAB_SIZE;
-    if (!fill_random(&vocab_size, row, err)) return false;
+    int vocab_size = FIXTURE_VOCAB_SIZE;
+    if (!fixture_fill(&vocab_size, row, err)) return false;
     if (*bad == BAD_ALL_ZERO) memset(row->weights, 0, (size_t)row->length * sizeof *row->weights);
     if (row->row != 9) return true;
-    if (*bad == BAD_ID) row->tokens[row->length] = VOCAB_SIZE;
+    if (*bad == BAD_ID) row->tokens[row->length] = FIXTURE_VOCAB_SIZE;
     if (*bad == BAD_NEGATIVE_ID) row->tokens[0] = -1;
     if (*bad == BAD_WEIGHT) row->weights[2] = -1.0F;
     if (*bad == BAD_NAN) row->weights[2] = NAN;
@@ -453,20 +369,20 @@ static void test_bad_rows_are_refused_and_change_nothing(void **state)
         {BAD_ALL_ZERO,    "every token of the batch has weight 0"             },
         {BAD_FAILS,       "no such row"                                       },
     };
-    ModelConfig config = tiny_config(ROPE_HALVES, true);
+    ModelConfig config = fixture_config(ROPE_HALVES, true);
     for (size_t i = 0; i < COUNT_OF(cases); i++) {
         BadRow bad = cases[i].bad;
-        TrainerOptions options = options_of(&config, "none", (TrainPhase){1, 12, 5});
+        TrainerOptions options = fixture_options(&config, "none", (TrainPhase){1, 12, 5});
         options.fill = fill_bad;
         options.context = &bad;
         options.n_threads = 2;
-        Trainer *trainer = open_trainer(&options);
+        Trainer *trainer = fixture_trainer(&options);
         size_t bytes = trainer_layout(trainer)->n * sizeof(float);
-        float *before = mem_dup(trainer_weights(trainer), bytes);
+        float *before = mem_dup(trainer_state(trainer).weights, bytes);
         Err err;
         TrainStep step;
         assert_err(trainer_step(trainer, &step, &err), &err, ERR_INPUT, cases[i].text);
-        assert_memory_equal(trainer_weights(trainer), before, bytes);
+        assert_memory_equal(trainer_state(trainer).weights, before, bytes);
         assert_int_equal(trainer_steps(trainer), 0);
         free(before);
         trainer_close(trainer);
@@ -476,12 +392,12 @@ static void test_bad_rows_are_refused_and_change_nothing(void **state)
 static void test_a_loss_that_is_not_finite_stops_and_changes_nothing(void **state)
 {
     (void)state;
-    ModelConfig config = tiny_config(ROPE_HALVES, true);
-    TrainerOptions options = options_of(&config, "none", (TrainPhase){1, 2, 5});
-    Trainer *trainer = open_trainer(&options);
+    ModelConfig config = fixture_config(ROPE_HALVES, true);
+    TrainerOptions options = fixture_options(&config, "none", (TrainPhase){1, 2, 5});
+    Trainer *trainer = fixture_trainer(&options);
     Err err;
     TrainStep step;
-    trainer_weights(trainer)[0] = NAN;
+    trainer_state(trainer).weights[0] = NAN;
     assert_err(trainer_step(trainer, &step, &err), &err, ERR_NONFINITE, "lower rate");
     assert_int_equal(trainer_steps(trainer), 0);
     trainer_close(trainer);

@@ -66,3 +66,4 @@ USES_test_page := reports base
 USES_test_mixture := datasets models base
 USES_test_bpe_learn := datasets models base
 USES_test_train := models base
+USES_test_train_files := models base

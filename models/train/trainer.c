@@ -215,14 +215,24 @@ int64_t trainer_steps(const Trainer *trainer)
     return trainer->step;
 }
 
+int64_t trainer_total_steps(const Trainer *trainer)
+{
+    return train_schedule_steps(&trainer->options.schedule);
+}
+
 const TrainLayout *trainer_layout(const Trainer *trainer)
 {
     return &trainer->layout;
 }
 
-float *trainer_weights(Trainer *trainer)
+AdamwState trainer_state(Trainer *trainer)
 {
-    return trainer->weights;
+    return (AdamwState){trainer->weights, trainer->mean, trainer->square};
+}
+
+void trainer_set_steps(Trainer *trainer, int64_t n)
+{
+    trainer->step = n;
 }
 
 /* Refuses what the passes could not take; adds the row's weights to *total. */

@@ -51,13 +51,17 @@ typedef struct {
  * weights 0), NONFINITE (the loss or the gradient; the weights are as before). */
 bool trainer_step(Trainer *trainer, TrainStep *out, Err *err) MUST_USE;
 
-/* Steps taken so far. */
+/* Steps taken so far, and those of the schedule. */
 int64_t trainer_steps(const Trainer *trainer);
+int64_t trainer_total_steps(const Trainer *trainer);
 
 const TrainLayout *trainer_layout(const Trainer *trainer);
 
-/* All weights, as laid out; they may be set before a step (train_layout_draw, train_layout_copy). Lends. */
-float *trainer_weights(Trainer *trainer);
+/* All weights as laid out, and AdamW's means; they may be set before a step (train_layout_draw, train_layout_copy). Lends. */
+AdamwState trainer_state(Trainer *trainer);
+
+/* Goes on as if n steps had been taken to this state. */
+void trainer_set_steps(Trainer *trainer, int64_t n);
 
 /* Loss and gradient of the step that comes next, without taking it. gradient: as laid out. Errors: as trainer_step. */
 bool trainer_gradient(Trainer *trainer, double *loss, float *gradient, Err *err) MUST_USE;
