@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "base/file.h"
 #include "base/str.h"
 #include "datasets/haystack.h"
 #include "datasets/mixture.h"
@@ -507,10 +508,16 @@ static void test_options_are_set_by_name_and_checked(void **state)
     size_t n;
     const MixtureParam *params = mixture_params(&n);
     assert_int_equal(n * sizeof(double), sizeof(MixtureOptions));
+    Buf manual = {0};
+    assert_ok(file_read("docs/training-data.md", 1 << 20, &manual, &err), &err);
     for (size_t i = 0; i < n; i++) {
+        char *row = str_format("| `%s` | %g | %s", params[i].name, params[i].value, params[i].help);
+        if (!strstr(buf_text(&manual), row)) fail_msg("the manual has no row %s", row);
+        free(row);
         assert_true(params[i].offset == i * sizeof(double) && *params[i].help);
         assert_ok(mixture_options_set(&options, params[i].name, params[i].value, &err), &err);
     }
+    buf_free(&manual);
 }
 
 static void test_rows_refuse_what_does_not_fit(void **state)
