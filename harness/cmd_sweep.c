@@ -4,11 +4,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/utsname.h>
 
 #include "base/mem.h"
 #include "base/str.h"
 #include "harness/commands.h"
+#include "harness/engine.h"
 #include "harness/load.h"
 #include "harness/profile.h"
 #include "harness/progress.h"
@@ -21,11 +21,7 @@
 #include "models/kernels.h"
 #include "models/model.h"
 
-enum {
-    SMALL_MODEL_PARAMS = 200000000, /* below, timelines side by side are faster than shared tiles */
-    TINY_MODEL_PARAMS = 20000000,   /* below, tiles are too small to share at all */
-    EXIT_SIGNAL = 128,
-};
+enum { EXIT_SIGNAL = 128 };
 
 static bool check_options(const Options *options, Err *err)
 {
@@ -47,29 +43,6 @@ static Plan *make_plan(const Options *options, Err *err)
     if (ok && plan_lay_out(plan, err)) return plan;
     plan_free(plan);
     return NULL;
-}
-
-typedef struct {
-    int n_jobs;
-    int n_threads; /* of each job */
-} Split;
-
-/* How the cores are shared out; the numbers of the sweep do not depend on it. */
-static Split split_cores(const Plan *plan)
-{
-    const Options *options = plan->options;
-    Options any = *options;
-    any.threads = 0;
-    int n_cores = load_n_threads(&any);
-    int64_t n_params = 0;
-    for (size_t i = 0; i < plan->n_models; i++)
-        n_params = max_i64(n_params, plan->models[i].n_params);
-    int64_t jobs = options->jobs;
-    if (jobs == 0 && options->threads > 0) jobs = max_i64(1, n_cores / options->threads);
-    if (jobs == 0) jobs = n_params < SMALL_MODEL_PARAMS ? n_cores : 1;
-    int64_t threads = options->threads;
-    if (threads == 0) threads = n_params < TINY_MODEL_PARAMS ? 1 : max_i64(1, n_cores / jobs);
-    return (Split){.n_jobs = (int)jobs, .n_threads = (int)threads};
 }
 
 /* Lines that a person should see before the numbers: settings that are one, lambda below 1. */
@@ -109,20 +82,6 @@ static PlanSums sum_plan(const Plan *plan)
     return sums;
 }
 
-/* Bytes of a timeline of n_ctx tokens under the setting that takes most. */
-static size_t largest_session(const PlanModel *model, int64_t n_ctx)
-{
-    size_t largest = 0;
-    for (size_t s = 0; s < model->n_settings; s++) {
-        RopeTable table;
-        Err unused;
-        if (!rope_table_make(&model->settings[s].spec, n_ctx, &table, &unused)) continue;
-        size_t bytes = session_bytes(&model->config, n_ctx, &table);
-        if (bytes > largest) largest = bytes;
-    }
-    return largest;
-}
-
 /* Bytes of the largest model with its timelines. */
 static double memory_peak(const Plan *plan, int n_jobs)
 {
@@ -131,7 +90,7 @@ static double memory_peak(const Plan *plan, int n_jobs)
         const PlanModel *model = &plan->models[m];
         double bytes =
             (double)model->owned_bytes +
-            (double)n_jobs * (double)largest_session(model, plan->n_ctx[plan->n_lengths - 1]);
+            (double)n_jobs * (double)engine_session_bytes(model, plan->n_ctx[plan->n_lengths - 1]);
         if (bytes > peak) peak = bytes;
     }
     return peak;
@@ -175,7 +134,7 @@ static void print_unrunnable(const Plan *plan)
 
 static int print_dry_run(const Plan *plan)
 {
-    Split split = split_cores(plan);
+    EngineSplit split = engine_split(plan);
     PlanSums sums = sum_plan(plan);
     char time[PROGRESS_TEXT_SIZE];
     progress_time_text(sums.seconds / split.n_jobs / split.n_threads, time);
@@ -188,60 +147,6 @@ static int print_dry_run(const Plan *plan)
     printf("time     about %s at %.0f GFLOP/s a core\n", time, PLAN_NOMINAL_FLOPS / 1e9);
     print_unrunnable(plan);
     return EXIT_OK;
-}
-
-/* The engine as a source of backends. */
-typedef struct {
-    const Plan *plan;
-    Model *model; /* the one that is loaded */
-} EngineSource;
-
-static bool engine_load(void *context, size_t index, Err *err)
-{
-    EngineSource *source = context;
-    const PlanModel *planned = &source->plan->models[index];
-    if (planned->owned_bytes > mem_available())
-        return err_set(err, ERR_NOMEM, "%s: the weights take %.1f GB, %.1f GB are free",
-                       planned->path, (double)planned->owned_bytes / 1e9,
-                       (double)mem_available() / 1e9);
-    source->model = load_model(source->plan->options, planned->path, err);
-    if (!source->model) return false;
-    if (str_equal(source->model->hash, planned->hash)) return true;
-    model_free(source->model);
-    source->model = NULL;
-    return err_set(err, ERR_INPUT, "%s changed while the sweep was planned; run it again",
-                   planned->path);
-}
-
-static void engine_unload(void *context, size_t index)
-{
-    (void)index;
-    EngineSource *source = context;
-    model_free(source->model);
-    source->model = NULL;
-}
-
-static bool engine_open(void *context, size_t index, int64_t n_ctx_max,
-                        const SessionOptions *options, Backend *backend, Err *err)
-{
-    (void)index;
-    EngineSource *source = context;
-    return backend_open_engine(backend, source->model, n_ctx_max, options, err);
-}
-
-static size_t engine_bytes(void *context, size_t index, int64_t n_ctx_max)
-{
-    EngineSource *source = context;
-    return largest_session(&source->plan->models[index], n_ctx_max);
-}
-
-/* "host, Linux 6.1 x86_64, 2 cores". */
-static char *machine_text(int n_cores)
-{
-    struct utsname name;
-    if (uname(&name) != 0) return str_format("unknown, %d cores", n_cores);
-    return str_format("%s, %s %s %s, %d cores", name.nodename, name.sysname, name.release,
-                      name.machine, n_cores);
 }
 
 /* One line of counts: "36 done, 4 invalid". */
@@ -298,7 +203,7 @@ static void print_profile(const SweepOutcome *outcome)
     fprintf(stderr, "beside the jobs, %.3f s in the database\n", outcome->store_s);
 }
 
-static int run_sweep(const Plan *plan, Store *store, const RunRow *run, Split split, Err *err)
+static int run_sweep(const Plan *plan, Store *store, const RunRow *run, EngineSplit split, Err *err)
 {
     EngineSource source = {.plan = plan};
     Progress *progress = progress_open(plan, plan->options->quiet);
@@ -306,7 +211,7 @@ static int run_sweep(const Plan *plan, Store *store, const RunRow *run, Split sp
         .plan = plan,
         .store = store,
         .run = run,
-        .source = {engine_load, engine_unload, engine_open, engine_bytes, &source},
+        .source = engine_source(&source),
         .n_jobs = split.n_jobs,
         .n_threads = split.n_threads,
         .fresh = plan->options->fresh,
@@ -326,31 +231,13 @@ static int run_sweep(const Plan *plan, Store *store, const RunRow *run, Split sp
 
 static int run_plan(const Command *command, const Plan *plan, Err *err)
 {
-    const KernelPath *kernels;
-    if (!load_kernels(plan->options, &kernels, err)) return cli_exit_status(err->code);
-    Split split = split_cores(plan);
-    Buf spec = {0};
-    cli_write_spec(command, plan->options, &spec);
-    char *version = version_line();
-    char *machine = machine_text(split.n_jobs * split.n_threads);
-    char *blas = str_format("%s; %s %s", kernels->name, kernels_blas_config(), kernels_blas_core());
-    const RunRow run = {
-        .command = plan->options->command_line,
-        .spec = buf_text(&spec),
-        .version = version,
-        .machine = machine,
-        .blas = blas,
-        .n_threads = split.n_threads,
-        .n_jobs = split.n_jobs,
-        .limited = plan->options->limit > 0,
-    };
+    EngineRun run;
+    if (!engine_describe(command, plan, &run, err)) return cli_exit_status(err->code);
     Store *store = store_open(plan->options->db, err);
-    int status = store ? run_sweep(plan, store, &run, split, err) : cli_exit_status(err->code);
+    int status =
+        store ? run_sweep(plan, store, &run.row, run.split, err) : cli_exit_status(err->code);
     store_close(store);
-    buf_free(&spec);
-    free(version);
-    free(machine);
-    free(blas);
+    engine_describe_free(&run);
     return status;
 }
 
