@@ -221,6 +221,20 @@ bool cli_parse(const Command *command, int argc, char **argv, Options *options, 
     return ok;
 }
 
+bool cli_read_spec(const Command *command, const char *spec, const char *origin, Options *options,
+                   Err *err)
+{
+    *options = (Options){.command_line = str_dup("")};
+    CommandLine line = {.command = command};
+    SweepFile file = {.origin = origin, .command = command->bit, .options = options};
+    bool ok = sweep_file_parse(spec, strlen(spec), &file, err) &&
+              set_defaults(&line, &file, options, err);
+    if (ok) return true;
+    cli_free(options);
+    *options = (Options){0};
+    return false;
+}
+
 void cli_free(Options *options)
 {
     for (const OptionRow *row = option_rows; row->name; row++)

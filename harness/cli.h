@@ -39,6 +39,7 @@ typedef struct {
     char *mix; /* "512:0.5,2048:0.5" */
     char *db;
     int64_t seed;
+    int64_t sample;  /* --sample: cells to draw */
     int64_t jobs;    /* 0: as many as is faster */
     int64_t threads; /* 0: as many as there are cores */
     char *precision;
@@ -99,6 +100,11 @@ enum {
  * Errors: USAGE (names the nearest option), INPUT (unreadable sweep file). */
 bool cli_parse(const Command *command, int argc, char **argv, Options *options, Err *err) MUST_USE;
 void cli_free(Options *options);
+
+/* Fills options from a text of cli_write_spec and defaults, as if the command had been given them. origin names the text in messages. A
+ * call that fails leaves options zeroed. Errors: USAGE. */
+bool cli_read_spec(const Command *command, const char *spec, const char *origin, Options *options,
+                   Err *err) MUST_USE;
 
 /* Appends to out every option that the command's options hold, as a sweep file that gives the same options back. */
 void cli_write_spec(const Command *command, const Options *options, Buf *out);

@@ -32,13 +32,25 @@ const Command commands[] = {
      .examples = "  ropewalk recommend --db w.db --n-ctx 128\n"
                  "  ropewalk recommend --db w.db --mix 128:0.7,512:0.3\n"
                  "  ropewalk recommend --db w.db --n-ctx 512 --json\n"},
+    {.name = "verify",
+     .run = cmd_verify,
+     .bit = COMMAND_VERIFY,
+     .n_arguments = 1,
+     .runs_model = true,
+     .help = "Run a random sample of stored cells again and compare the bits.",
+     .usage = "verify FILE [options]",
+     .about =
+         "Cells are run as their run's record says; --model and --corpus name files that have moved.\n"
+         "Each outcome is stored, and the reports show it.\n", .examples = "  ropewalk verify w.db --sample 3\n"
+                 "  ropewalk verify w.db --sample 2 --seed 7 --json\n"
+                 "  ropewalk verify w.db --sample 1 --model models/walker --corpus README.md\n"},
     {.name = "theta",
      .run = cmd_theta,
      .bit = COMMAND_THETA,
      .help = "Print the angles θ and θ' of each pair under a setting.",
      .usage = "theta (--model PATH | --base B --dim D) [options]",
-     .about = "λ alone means method ntk: θ' = (λb)^(-2i/d). Formats are table, csv, json and svg.\n",
-     .examples =
+     .about =
+         "λ alone means method ntk: θ' = (λb)^(-2i/d). Formats are table, csv, json and svg.\n", .examples =
          "  ropewalk theta --lambda 0.25 --base 10000 --dim 128\n"
          "  ropewalk theta --model models/walker --method linear,ntk --target 1k\n"
          "  ropewalk theta --base 10000 --dim 64 --n-ctx-orig 512 --method ntk --n-ctx 2k --format csv\n"},
@@ -106,5 +118,5 @@ const Command commands[] = {
          "  ropewalk generate --model models/walker --text \"And God said,\" --n-new 20\n"
          "  ropewalk generate --model models/walker --n-new 50\n"
          "  ropewalk generate --model models/walker --file README.md --n-new 20 --factor 8\n"},
-    {.name = NULL                 },
+    {.name = NULL                            },
 };

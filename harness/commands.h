@@ -16,12 +16,14 @@ enum {
     COMMAND_EXPORT = 1 << 7,
     COMMAND_AUDIT = 1 << 8,
     COMMAND_RECOMMEND = 1 << 9,
-    COMMAND_ALL = (1 << 10) - 1,
+    COMMAND_VERIFY = 1 << 10,
+    COMMAND_ALL = (1 << 11) - 1,
 };
 
 int cmd_sweep(const Command *command, const Options *options, Err *err);
 int cmd_report(const Command *command, const Options *options, Err *err);
 int cmd_recommend(const Command *command, const Options *options, Err *err);
+int cmd_verify(const Command *command, const Options *options, Err *err);
 int cmd_theta(const Command *command, const Options *options, Err *err);
 int cmd_inspect(const Command *command, const Options *options, Err *err);
 int cmd_export(const Command *command, const Options *options, Err *err);

@@ -165,7 +165,12 @@ bool page_provenance(Page *page, Err *err)
         "SELECT name AS corpus, n_bytes AS bytes, hash FROM corpus ORDER BY name, hash";
     static const char events[] =
         "SELECT run_id AS run, at, level, text FROM event WHERE ?1 = 0 OR run_id = ?1 ORDER BY id";
+    static const char again[] =
+        "SELECT setting.label AS setting, n_ctx, probe, depth, outcome, detail, at, v.machine, v.blas"
+        " FROM " REPORT_LAST_VERIFICATIONS " AS v JOIN cell ON cell.id = v.cell_id"
+        " JOIN setting ON setting.key = setting_key ORDER BY v.id";
     return page_table(page, "Models", models, err) && page_table(page, "Corpora", corpora, err) &&
            page_table(page, "Runs", runs, err) && put_specs(page, err) &&
+           page_table(page, "Cells run again", again, err) &&
            page_table(page, "Events", events, err);
 }

@@ -56,6 +56,30 @@ void report_counts_text(const int64_t counts[CELL_STATUS_COUNT], Buf *out)
     }
 }
 
+bool report_verified_text(Store *store, int64_t run_id, Buf *out, Err *err)
+{
+    Stmt stmt;
+    bool row;
+    int64_t n = 0;
+    Buf outcomes = {0};
+    bool ok = stmt_open(store_sqlite(store),
+                        "SELECT outcome, count(*) FROM " REPORT_LAST_VERIFICATIONS
+                        " GROUP BY outcome ORDER BY outcome <> 'equal', outcome",
+                        &stmt, err);
+    if (ok) stmt_put_i64(&stmt, run_id);
+    while (ok && (ok = stmt_next(&stmt, &row, err)) && row) {
+        n += stmt_i64(&stmt, 1);
+        buf_printf(&outcomes, "%s%lld %s", outcomes.len ? ", " : "", (long long)stmt_i64(&stmt, 1),
+                   stmt_text(&stmt, 0) ? stmt_text(&stmt, 0) : "");
+    }
+    stmt_close(&stmt);
+    if (ok && n > 0)
+        buf_printf(out, " %lld cell%s run again: %s.", (long long)n, n == 1 ? " was" : "s were",
+                   buf_text(&outcomes));
+    buf_free(&outcomes);
+    return ok;
+}
+
 char *report_short_label(const char *label)
 {
     enum { MAX_DIGITS = 8 };

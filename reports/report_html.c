@@ -125,7 +125,6 @@ static void put_tile(const Grid *grid, Buf *out)
 
 bool page_summary(Page *page, Err *err)
 {
-    (void)err;
     Buf *out = page->out;
     bool limited = false;
     buf_puts(out, "<div class=\"tiles\">\n");
@@ -137,18 +136,20 @@ bool page_summary(Page *page, Err *err)
     buf_puts(out, "</div>\n<p>");
     Buf counts = {0};
     report_counts_text(page->counts, &counts);
+    buf_putc(&counts, '.');
+    bool ok = report_verified_text(page->store, page->options->run_id, &counts, err);
     html_text(out, buf_text(&counts));
     buf_free(&counts);
     buf_puts(
         out,
-        ". λ multiplies the base of the angles: θ′ = (λb)<sup>−2i/d</sup>; the formula's λ for a "
+        " λ multiplies the base of the angles: θ′ = (λb)<sup>−2i/d</sup>; the formula's λ for a "
         "length m is (m / trained length)<sup>d/(d−2)</sup>. Ties for the best go to the smallest λ. "
         "Intervals are at 95 %.</p>\n");
     if (limited)
         buf_puts(out,
                  "<p class=\"warn\">Some of these cells were limited to fewer trials or windows "
                  "(--limit): they are not to be quoted.</p>\n");
-    return true;
+    return ok;
 }
 
 static void put_head(Buf *out)

@@ -15,6 +15,14 @@ bool report_counts(Store *store, int64_t run_id, int64_t counts[CELL_STATUS_COUN
 /* "84 of 90 cells are done: 4 unsupported, 2 failed" */
 void report_counts_text(const int64_t counts[CELL_STATUS_COUNT], Buf *out);
 
+/* The last outcome of each cell of a run that was run again, or of all cells. Parameter ?1 is ReportOptions.run_id. */
+#define REPORT_LAST_VERIFICATIONS                                                       \
+ "(SELECT max(id) AS id, cell_id, at, outcome, detail, machine, blas FROM verification" \
+ " WHERE ?1 = 0 OR cell_id IN (SELECT cell_id FROM run_cell WHERE run_id = ?1) GROUP BY cell_id)"
+
+/* Appends " 5 cells were run again: 4 equal, 1 changed."; nothing where none was. Errors: STORE. */
+bool report_verified_text(Store *store, int64_t run_id, Buf *out, Err *err) MUST_USE;
+
 /* Appends text from the database with Markdown's and HTML's characters escaped and controls shown; NULL appends nothing. */
 void markdown_text(const char *text, Buf *out);
 

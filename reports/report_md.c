@@ -90,7 +90,9 @@ bool report_md(Store *store, const ReportOptions *options, Buf *out, Err *err)
     if (!report_counts(store, options->run_id, counts, err)) return false;
     buf_puts(out, "# RoPE scaling, measured\n\n");
     report_counts_text(counts, out);
-    buf_puts(out, ".\n");
+    buf_putc(out, '.');
+    if (!report_verified_text(store, options->run_id, out, err)) return false;
+    buf_putc(out, '\n');
     return put_grids(store, options->run_id, out, err) &&
            put_query(store, "Heuristics of the angles, not measurements", predictions,
                      options->run_id, out, err) &&

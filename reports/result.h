@@ -198,4 +198,14 @@ typedef struct {
     bool limited;
 } RunRow;
 
+/* What came of running a stored cell again, and where it was run. */
+typedef struct {
+    int64_t cell_id;
+    const char *outcome; /* a name of verify.h */
+    const char *detail;
+    const char *version;
+    const char *machine;
+    const char *blas;
+} VerificationRow;
+
 #endif

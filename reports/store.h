@@ -73,6 +73,9 @@ bool store_finish_cell(Store *store, int64_t cell_id, int64_t run_id, const Cell
 bool store_add_event(Store *store, int64_t run_id, const char *level, const char *text,
                      Err *err) MUST_USE;
 
+/* Appends what came of running a stored cell again. Errors: STORE. */
+bool store_add_verification(Store *store, const VerificationRow *row, Err *err) MUST_USE;
+
 /* Number of cells of a run by status. Errors: STORE. */
 bool store_count_cells(Store *store, int64_t run_id, int64_t counts[CELL_STATUS_COUNT],
                        Err *err) MUST_USE;

@@ -67,6 +67,9 @@ static const char *const sql_texts[SQL_COUNT] = {
         "INSERT INTO position_nll (cell_id, bucket, cluster, first, last, n, sum, sum_squares)"
         " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
     [SQL_ADD_EVENT] = "INSERT INTO event (run_id, at, level, text) VALUES (?, ?, ?, ?)",
+    [SQL_ADD_VERIFICATION] =
+        "INSERT INTO verification (cell_id, at, outcome, detail, version, machine, blas)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?)",
     [SQL_COUNT_CELLS] = "SELECT cell.status, count(*) FROM run_cell JOIN cell ON cell.id = cell_id"
                         " WHERE run_cell.run_id = ? GROUP BY cell.status",
     [SQL_COUNT_OTHER_KERNELS] =
@@ -194,6 +197,22 @@ bool store_add_event(Store *store, int64_t run_id, const char *level, const char
     stmt_put_text(stmt, now);
     stmt_put_text(stmt, level);
     stmt_put_text(stmt, text);
+    return store_begin(store, err) && store_end(store, stmt_run(stmt, err), err);
+}
+
+bool store_add_verification(Store *store, const VerificationRow *row, Err *err)
+{
+    Stmt *stmt = ready(store, SQL_ADD_VERIFICATION, err);
+    if (!stmt) return false;
+    char now[CLOCK_UTC_SIZE];
+    clock_utc(now);
+    stmt_put_i64(stmt, row->cell_id);
+    stmt_put_text(stmt, now);
+    stmt_put_text(stmt, row->outcome);
+    stmt_put_text(stmt, or_empty(row->detail));
+    stmt_put_text(stmt, or_empty(row->version));
+    stmt_put_text(stmt, or_empty(row->machine));
+    stmt_put_text(stmt, or_empty(row->blas));
     return store_begin(store, err) && store_end(store, stmt_run(stmt, err), err);
 }
 

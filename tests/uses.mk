@@ -18,6 +18,7 @@ USES_test_stats_bootstrap := reports base
 USES_test_effective := reports base
 USES_test_recommend := reports base
 USES_test_stats_hits := reports base
+USES_test_verify := reports base
 USES_test_store := reports base
 USES_test_store_open := reports base
 USES_test_grid := reports base
