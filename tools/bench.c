@@ -2,9 +2,9 @@
  * measured FMA peak their parts reach.
  *
  * Work is counted as 2 flop a multiply-add, and only work that is done: linear layers (the last one's queries, output and
- * feed-forward for scored rows), causal attention 4 d n (n + 1) / 2 a layer, nothing for masked pairs. Phases are wall time of the
- * thread, tokens/s are CPU time; the best of three. The peak is measured anew before every case, since a shared machine's
- * clock moves. */
+ * feed-forward for scored rows), causal attention 4 d n (n + 1) / 2 a layer, nothing for masked pairs. Phases are shares of the wall
+ * time, tokens/s are CPU time; the best of three. The peak is measured anew before every case, since a shared machine's clock
+ * moves. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -177,8 +177,9 @@ static void run_case(const Model *model, const Case *c)
     double total_s = 0.0;
     for (int phase = 0; phase < N_PHASES; phase++)
         total_s += t.phases.s[phase];
-    double linear = work.s[PHASE_LINEAR] / t.phases.s[PHASE_LINEAR] / peak;
-    double attention = work.s[PHASE_ATTENTION] / t.phases.s[PHASE_ATTENTION] / peak;
+    double cpu = t.cpu_s / total_s; /* phases are wall time, and others may use the core */
+    double linear = work.s[PHASE_LINEAR] / (t.phases.s[PHASE_LINEAR] * cpu) / peak;
+    double attention = work.s[PHASE_ATTENTION] / (t.phases.s[PHASE_ATTENTION] * cpu) / peak;
     printf("%-8s %6lld %7lld %9.0f %6.1f %8.0f%% %8.0f%% %7.1f%% %7.1f%% %8.0f %8.0f\n",
            shapes[c->shape].name, (long long)c->n, (long long)n_scored, (double)c->n / t.cpu_s,
            peak, 100.0 * linear, 100.0 * attention, 100.0 * t.phases.s[PHASE_HEAD] / total_s,
