@@ -1,0 +1,230 @@
+/* Running the same plan again is the resume: cells that the database holds are not run again. */
+#include "harness/plan_run.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/str.h"
+#include "harness/commands.h"
+#include "harness/engine.h"
+#include "harness/profile.h"
+#include "harness/progress.h"
+#include "harness/settings.h"
+#include "harness/signals.h"
+#include "harness/terminal.h"
+
+enum { EXIT_SIGNAL = 128 };
+
+static bool check_options(const Command *command, const Options *options, Err *err)
+{
+    if (options->model.n == 0)
+        return err_set(err, ERR_USAGE, "%s needs a model: give --model PATH", command->name);
+    if (!options->db && !options->dry_run)
+        return err_set(err, ERR_USAGE,
+                       "%s keeps its results in a database: give --db FILE, or --dry-run",
+                       command->name);
+    return true;
+}
+
+Plan *plan_make(const Command *command, const Options *options, Err *err)
+{
+    if (!check_options(command, options, err)) return NULL;
+    Plan *plan = plan_new(options, err);
+    bool ok = plan != NULL;
+    for (size_t i = 0; ok && i < options->model.n; i++)
+        ok = plan_add_model(plan, options->model.items[i], options->dry_run, err);
+    if (ok && plan_lay_out(plan, err)) return plan;
+    plan_free(plan);
+    return NULL;
+}
+
+/* Lines that a person should see before the numbers: settings that are one, lambda below 1. */
+static void print_notes(const Plan *plan)
+{
+    if (plan->options->quiet) return;
+    for (size_t m = 0; m < plan->n_models; m++) {
+        const PlanModel *model = &plan->models[m];
+        for (size_t s = 0; s < model->n_settings; s++) {
+            const PlanSetting *setting = &model->settings[s];
+            if (setting->same)
+                fprintf(stderr, "note: %s: the same tables as %s at every length, run once\n",
+                        setting->same, setting->label);
+            if (setting_raises_frequencies(&setting->spec, plan->n_ctx[0]))
+                fprintf(stderr,
+                        "note: %s: lambda below 1 raises the frequencies and shortens the reach\n",
+                        setting->label);
+        }
+    }
+}
+
+typedef struct {
+    size_t n_by_status[CELL_STATUS_COUNT]; /* PENDING: can be run */
+    int64_t n_tokens;
+    double seconds; /* at the nominal speed, on one job */
+} PlanSums;
+
+static PlanSums sum_plan(const Plan *plan)
+{
+    PlanSums sums = {0};
+    for (size_t i = 0; i < plan->n_cells; i++) {
+        const PlanCell *cell = &plan->cells[i];
+        sums.n_by_status[plan_check(plan, cell)->status]++;
+        sums.n_tokens += plan_cost(plan, cell).n_tokens;
+        sums.seconds += plan_seconds(plan, cell);
+    }
+    return sums;
+}
+
+/* Bytes of the largest model with its timelines. */
+static double memory_peak(const Plan *plan, int n_jobs)
+{
+    double peak = 0.0;
+    for (size_t m = 0; m < plan->n_models; m++) {
+        const PlanModel *model = &plan->models[m];
+        double bytes =
+            (double)model->owned_bytes +
+            (double)n_jobs * (double)engine_session_bytes(model, plan->n_ctx[plan->n_lengths - 1]);
+        if (bytes > peak) peak = bytes;
+    }
+    return peak;
+}
+
+static void print_settings(const Plan *plan)
+{
+    for (size_t m = 0; m < plan->n_models; m++) {
+        fputs("model    ", stdout);
+        terminal_print(plan->models[m].name, strlen(plan->models[m].name));
+        putchar(':');
+        for (size_t s = 0; s < plan->models[m].n_settings; s++)
+            printf(" %s", plan->models[m].settings[s].label);
+        printf("\n");
+    }
+    printf("n_ctx   ");
+    for (size_t i = 0; i < plan->n_lengths; i++)
+        printf(" %lld", (long long)plan->n_ctx[i]);
+    printf("\n");
+    for (size_t p = 0; p < plan->n_probes; p++) {
+        Buf text = {0};
+        probe_spec_text(&plan->probes[p], &text);
+        printf("probe    %s:%s\n", plan->probes[p].probe->name, buf_text(&text));
+        buf_free(&text);
+    }
+}
+
+/* The first length of each probe that cannot be run, and why. */
+static void print_unrunnable(const Plan *plan)
+{
+    for (size_t p = 0; p < plan->n_probes; p++) {
+        for (size_t i = 0; i < plan->n_lengths; i++) {
+            const PlanCell cell = {.probe = (uint32_t)p, .length = (uint32_t)i};
+            const PlanCheck *check = plan_check(plan, &cell);
+            if (check->status == CELL_PENDING) continue;
+            printf("%s at n_ctx %lld is %s: %s\n", plan->probes[p].probe->name,
+                   (long long)plan->n_ctx[i], cell_status_name(check->status), check->why);
+        }
+    }
+}
+
+static int print_dry_run(const Plan *plan)
+{
+    EngineSplit split = engine_split(plan);
+    PlanSums sums = sum_plan(plan);
+    char time[PROGRESS_TEXT_SIZE];
+    progress_time_text(sums.seconds / split.n_jobs / split.n_threads, time);
+    print_settings(plan);
+    printf("cells    %zu, of which %zu can be run\n", plan->n_cells,
+           sums.n_by_status[CELL_PENDING]);
+    printf("tokens   %lld\n", (long long)sums.n_tokens);
+    printf("memory   %.2f GB at the peak, weights included (%d jobs)\n",
+           memory_peak(plan, split.n_jobs) / 1e9, split.n_jobs);
+    printf("time     about %s at %.0f GFLOP/s a core\n", time, PLAN_NOMINAL_FLOPS / 1e9);
+    print_unrunnable(plan);
+    return EXIT_OK;
+}
+
+/* Says what a signal left and how to go on; the results so far are in the database. */
+static int report_stop(const Plan *plan, const SweepOutcome *outcome)
+{
+    fprintf(stderr, "stopped: %zu of %zu cells ended, their results are kept; to go on:\n%s\n",
+            outcome->n_ended, outcome->n_pending, plan->options->command_line);
+    return EXIT_SIGNAL + signals_caught();
+}
+
+static void print_profile(const SweepOutcome *outcome)
+{
+    double engine_s = 0.0;
+    for (int phase = 0; phase < N_PHASES; phase++)
+        engine_s += outcome->engine.s[phase];
+    profile_print(&outcome->engine, "prompts, tokenizer, statistics", outcome->cells_s - engine_s,
+                  outcome->jobs_s);
+    fprintf(stderr, "beside the jobs, %.3f s in the database\n", outcome->store_s);
+}
+
+static void print_other_kernels(const Plan *plan, const SweepOutcome *outcome)
+{
+    if (outcome->n_other_kernels == 0 || plan->options->quiet) return;
+    fprintf(
+        stderr,
+        "note: %lld cells were measured by other kernels than this run's; such numbers agree within "
+        "1e-5 nats (--fresh runs them again)\n",
+        (long long)outcome->n_other_kernels);
+}
+
+/* What is to be run where, and who reports it. */
+typedef struct {
+    const Plan *plan;
+    Store *store;
+    EngineSplit split;
+    const PlanReport *report;
+} Running;
+
+static int run_sweep(const Running *running, const RunRow *run, Err *err)
+{
+    const Plan *plan = running->plan;
+    EngineSource source = {.plan = plan};
+    Progress *progress = progress_open(plan, plan->options->quiet);
+    SweepConfig config = {
+        .plan = plan,
+        .store = running->store,
+        .run = run,
+        .source = engine_source(&source),
+        .n_jobs = running->split.n_jobs,
+        .n_threads = running->split.n_threads,
+        .fresh = plan->options->fresh,
+        .keep_going = signals_keep_going,
+        .on_start = progress_start,
+        .on_cell = progress_cell,
+        .context = progress,
+    };
+    SweepOutcome outcome;
+    bool ok = sweep_run(&config, &outcome, err);
+    progress_close(progress);
+    if (ok && plan->options->profile) print_profile(&outcome);
+    if (ok) {
+        print_other_kernels(plan, &outcome);
+        return running->report->print(plan, running->store, &outcome, running->report->context,
+                                      err);
+    }
+    if (err->code == ERR_CANCELLED && signals_caught()) return report_stop(plan, &outcome);
+    return cli_exit_status(err->code);
+}
+
+static int run_plan(const Plan *plan, const PlanReport *report, Err *err)
+{
+    EngineRun run;
+    if (!engine_describe(cli_find_command("sweep"), plan, &run, err))
+        return cli_exit_status(err->code);
+    Store *store = store_open(plan->options->db, err);
+    const Running running = {plan, store, run.split, report};
+    int status = store ? run_sweep(&running, &run.row, err) : cli_exit_status(err->code);
+    store_close(store);
+    engine_describe_free(&run);
+    return status;
+}
+
+int plan_execute(const Plan *plan, const PlanReport *report, Err *err)
+{
+    print_notes(plan);
+    return plan->options->dry_run ? print_dry_run(plan) : run_plan(plan, report, err);
+}
