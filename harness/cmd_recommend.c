@@ -194,7 +194,8 @@ static bool recommend(const Options *options, Err *err)
     if (!store) return false;
     SeriesList list;
     Answers answers = {0};
-    bool ok = series_load(store, options->model.n ? options->model.items[0] : NULL, &list, err);
+    const char *name = options->model.n ? options->model.items[0] : NULL;
+    bool ok = series_load(store, name, 0, &list, err);
     store_close(store);
     if (!ok) return false;
     ok = make_answers(options, &list, &answers, err);

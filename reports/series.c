@@ -30,10 +30,11 @@ static const char settings_sql[] =
 
 static const char samples_sql[] =
     "SELECT probe, protocol, params, corpus_hash, bos_policy, precision, seed, numeric_version, limited,"
-    " corpus.name, setting_key, n_ctx, status, depth, idx, cluster, n_scored, nll, exact"
+    " corpus.name, setting_key, n_ctx, status, depth, idx, cluster, n_scored, nll, exact, message"
     " FROM cell LEFT JOIN corpus ON corpus.hash = corpus_hash"
     " LEFT JOIN trial ON cell_id = cell.id AND status = 'done'"
-    " WHERE model_hash = ?"
+    " WHERE model_hash = ?1"
+    " AND (?2 = 0 OR cell.id IN (SELECT cell_id FROM run_cell WHERE run_id = ?2))"
     " AND generation = (SELECT max(c.generation) FROM cell AS c WHERE c.key = cell.key)"
     " ORDER BY probe, protocol, params, corpus_hash, bos_policy, precision, seed, numeric_version, limited,"
     " setting_key, n_ctx, depth, cell.id, idx";
@@ -45,8 +46,10 @@ static void free_series(Series *series)
                            series->precision};
     for (size_t i = 0; i < COUNT_OF(texts); i++)
         free(texts[i]);
-    for (size_t i = 0; i < series->n_cells; i++)
+    for (size_t i = 0; i < series->n_cells; i++) {
         free(series->cells[i].samples);
+        free(series->cells[i].why);
+    }
     free(series->cells);
 }
 
@@ -247,6 +250,7 @@ static void read_sample(Stmt *stmt, Series *series, SeriesCell *cell)
     if (cell->status != CELL_DONE) return;
     if (status != CELL_DONE) {
         drop_samples(cell, status);
+        cell->why = copy(stmt, 19);
         return;
     }
     bool is_hit = !stmt_is_null(stmt, 18);
@@ -262,7 +266,7 @@ static void read_sample(Stmt *stmt, Series *series, SeriesCell *cell)
         add_sample(cell, &sample);
 }
 
-bool series_load(Store *store, const char *name, SeriesList *out, Err *err)
+bool series_load(Store *store, const char *name, int64_t run_id, SeriesList *out, Err *err)
 {
     *out = (SeriesList){0};
     Stmt stmt = {0};
@@ -270,6 +274,7 @@ bool series_load(Store *store, const char *name, SeriesList *out, Err *err)
     bool ok = find_model(store, name, out, err) && load_settings(store, out, err) &&
               stmt_open(store_sqlite(store), samples_sql, &stmt, err);
     if (ok) stmt_put_text(&stmt, out->model_hash);
+    if (ok) stmt_put_i64(&stmt, run_id);
     while (ok && (ok = stmt_next(&stmt, &row, err)) && row) {
         Series *series = series_of(out, &stmt);
         SeriesCell *cell = cell_of(out, series, &stmt);

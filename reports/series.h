@@ -21,6 +21,7 @@ typedef struct {
     size_t setting; /* index into the list's settings */
     int64_t n_ctx;
     CellStatus status;     /* DONE when all cells under it are, else the first that is not */
+    char *why;             /* the message of that cell; NULL */
     SeriesSample *samples; /* by depth, then index; none unless done */
     size_t n;
     size_t cap;
@@ -72,9 +73,10 @@ typedef struct {
 } SeriesList;
 
 /* Loads the series of one model: the only one of the database when name is NULL, else the one of this name, of a path that ends in it, or
- * of a hash that starts with it. The caller frees the list with series_free.
+ * of a hash that starts with it. run_id: the cells that this run asked for alone; 0: all. The caller frees the list with series_free.
  * Errors: STORE, USAGE (no such model; several, which are named; nothing measured). */
-bool series_load(Store *store, const char *name, SeriesList *out, Err *err) MUST_USE;
+bool series_load(Store *store, const char *name, int64_t run_id, SeriesList *out,
+                 Err *err) MUST_USE;
 void series_free(SeriesList *list);
 
 /* The cell of a setting at a length, or NULL; lends. */

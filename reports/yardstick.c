@@ -65,8 +65,7 @@ static double mcnemar(const Series *series, size_t a, size_t b, int64_t n_ctx)
     return stats_mcnemar(only_a, only_b);
 }
 
-/* The loss of a less that of b over a mix. The p-value of hits is exact: where few pairs differ, resampling says too much. */
-static Bootstrapped compare(const Series *series, size_t a, size_t b, const Mix *mix)
+Bootstrapped yardstick_difference(const Series *series, size_t a, size_t b, const Mix *mix)
 {
     ClusterSum *clusters = mem_alloc(mix->n * SERIES_MAX_CLUSTERS, sizeof *clusters);
     Stratum *strata = mem_alloc(mix->n, sizeof *strata);
@@ -159,7 +158,7 @@ static void set_regrets(Yardstick *yardstick, const Mix *mix)
         Verdict *verdict = &yardstick->verdicts[s];
         p[s] = (double)NAN;
         if (!verdict->measured || yardstick->best == n) continue;
-        verdict->regret = compare(yardstick->series, s, yardstick->best, mix);
+        verdict->regret = yardstick_difference(yardstick->series, s, yardstick->best, mix);
         if (s == yardstick->best) yardstick->n_clusters = verdict->regret.n_clusters;
         if (s != yardstick->best) p[s] = verdict->regret.p;
         yardstick->n_compared += !isnan(p[s]);
@@ -212,9 +211,9 @@ static void set_taxes_and_gains(const SeriesList *list, const Mix *mix, Yardstic
         Verdict *verdict = &yardstick->verdicts[s];
         if (!verdict->measured) continue;
         if (yardstick->tax_n_ctx > 0)
-            verdict->tax = compare(yardstick->series, s, unscaled, &(Mix){&within, 1});
+            verdict->tax = yardstick_difference(yardstick->series, s, unscaled, &(Mix){&within, 1});
         if (yardstick->reference == unscaled)
-            verdict->gain = negated(compare(yardstick->series, s, unscaled, mix));
+            verdict->gain = negated(yardstick_difference(yardstick->series, s, unscaled, mix));
     }
 }
 

@@ -55,6 +55,10 @@ typedef struct {
     bool is_mix; /* over several lengths */
 } Yardstick;
 
+/* The loss of setting a less that of b over a mix, of the samples that both have; all NaN where a length has none. The p-value of hits is
+ * exact: where few pairs differ, resampling says too much. */
+Bootstrapped yardstick_difference(const Series *series, size_t a, size_t b, const Mix *mix);
+
 /* Whether a series says anything of a mix: some setting is measured at all its lengths. */
 bool yardstick_applies(const SeriesList *list, const Series *series, const Mix *mix);
 

@@ -48,7 +48,7 @@ static void put_hits(Fixture *fixture, int setting, int64_t n_ctx, int hits, int
 static void load(const Fixture *fixture, SeriesList *list)
 {
     Err err;
-    assert_ok(series_load(fixture->store, NULL, list, &err), &err);
+    assert_ok(series_load(fixture->store, NULL, 0, list, &err), &err);
 }
 
 static Recommendation ask(const SeriesList *list, int64_t n_ctx)
@@ -458,12 +458,12 @@ static void test_lengths_and_models_that_are_not_there_are_named(void **state)
     Err err;
     Fixture fixture = open_three();
     SeriesList list;
-    assert_err(series_load(fixture.store, NULL, &list, &err), &err, ERR_USAGE, "holds no cell");
+    assert_err(series_load(fixture.store, NULL, 0, &list, &err), &err, ERR_USAGE, "holds no cell");
     put_hits(&fixture, NTK2, 512, 6, 12);
     put_hits(&fixture, NTK2, 256, 6, 12);
-    assert_err(series_load(fixture.store, "other", &list, &err), &err, ERR_USAGE,
+    assert_err(series_load(fixture.store, "other", 0, &list, &err), &err, ERR_USAGE,
                "--model other: is not in the database; it has tiny (00000000)");
-    assert_ok(series_load(fixture.store, "models/tiny", &list, &err), &err);
+    assert_ok(series_load(fixture.store, "models/tiny", 0, &list, &err), &err);
     Recommendation answer;
     assert_err(recommend_make(&list, &(MixPart){1024, 1.0}, 1, &answer, &err), &err, ERR_USAGE,
                "no setting was measured at n_ctx 1024; there are results at 256, 512");
@@ -473,9 +473,9 @@ static void test_lengths_and_models_that_are_not_there_are_named(void **state)
                        "UPDATE cell SET model_hash = '" STORE_OTHER_HASH "' WHERE n_ctx = 256",
                        &err),
               &err);
-    assert_err(series_load(fixture.store, NULL, &list, &err), &err, ERR_USAGE,
+    assert_err(series_load(fixture.store, NULL, 0, &list, &err), &err, ERR_USAGE,
                "several models; give --model, one of: tiny (00000000), tiny (abcdef00)");
-    assert_ok(series_load(fixture.store, "abcdef00", &list, &err), &err);
+    assert_ok(series_load(fixture.store, "abcdef00", 0, &list, &err), &err);
     answer = ask(&list, 256);
     close_all(&fixture, &list, &answer);
 }

@@ -1,0 +1,15 @@
+#include "reports/json_out.h"
+
+#include <math.h>
+
+json_t *json_out_number(double value)
+{
+    return isfinite(value) ? json_real(value) : json_null();
+}
+
+json_t *json_out_text(const char *value)
+{
+    json_t *string = value ? json_string(value) : NULL;
+    if (!value) return json_null();
+    return string ? string : json_string("(not UTF-8)");
+}
