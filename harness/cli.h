@@ -43,6 +43,7 @@ typedef struct {
     int64_t jobs;    /* 0: as many as is faster */
     int64_t threads; /* 0: as many as there are cores */
     char *precision;
+    char *fail_if; /* "0.05", "passkey=0.1,perplexity=0.02" */
     char *config;
     bool dry_run;
     int64_t limit; /* 0: none */

@@ -86,9 +86,9 @@ static void program_help(Buf *out)
         "Examples:\n");
     for (const Command *command = commands; command->name; command++)
         buf_printf(out, "%.*s\n", (int)strcspn(command->examples, "\n"), command->examples);
-    buf_puts(out,
-             "\nExit status: 0 all done, 1 some cells not done, 2 usage, 3 bad input, 4 network,\n"
-             "5 output or database cannot be written, 6 unsupported, 70 a bug, 128 + signal.\n");
+    buf_puts(out, "\nExit status: 0 all done, 1 some cells not done or a gate tripped, 2 usage,\n"
+                  "3 bad input, 4 network, 5 output or database cannot be written, 6 unsupported,\n"
+                  "70 a bug, 128 + signal.\n");
 }
 
 void cli_help(const Command *command, Buf *out)

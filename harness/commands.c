@@ -12,6 +12,22 @@ const Command commands[] = {
          "  ropewalk sweep --model models/walker --db w.db --lambda 1:16:*2,auto --n-ctx 512 --dry-run\n"
          "  ropewalk sweep --model models/walker --db w.db --method none,linear,ntk:alpha=2 --n-ctx 512 \\\n"
          "      --probe perplexity:protocol=sliding --corpus README.md\n"},
+    {.name = "compare",
+     .run = cmd_compare,
+     .bit = COMMAND_COMPARE,
+     .n_arguments = 2,
+     .runs_model = true,
+     .help = "Measure two settings on the same prompts and say which is better, by paired tests.",
+     .usage = "compare [A [B]] --model PATH --db FILE [options]",
+     .about =
+         "A and B are settings as --method takes them. Without them A is Engineer A's, pi at the factor\n"
+         "target/trained length, and B is Engineer B's, ntk at the formula's lambda for the same target.\n",
+     .examples =
+         "  ropewalk compare --model models/walker --db c.db --n-ctx 512 --probe passkey:depths=2,trials=5\n"
+         "  ropewalk compare pi:factor=2 yarn:factor=2 --model models/walker --db c.db --n-ctx 512 \\\n"
+         "      --probe perplexity:protocol=sliding --corpus README.md\n"
+         "  ropewalk compare none ntk:lambda=2 --model models/walker --db c.db --n-ctx 256,512 \\\n"
+         "      --probe passkey:depths=2,trials=5 --fail-if 0.1\n"},
     {.name = "report",
      .run = cmd_report,
      .bit = COMMAND_REPORT,
@@ -118,5 +134,5 @@ const Command commands[] = {
          "  ropewalk generate --model models/walker --text \"And God said,\" --n-new 20\n"
          "  ropewalk generate --model models/walker --n-new 50\n"
          "  ropewalk generate --model models/walker --file README.md --n-new 20 --factor 8\n"},
-    {.name = NULL                            },
+    {.name = NULL                        },
 };

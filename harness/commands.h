@@ -17,10 +17,12 @@ enum {
     COMMAND_AUDIT = 1 << 8,
     COMMAND_RECOMMEND = 1 << 9,
     COMMAND_VERIFY = 1 << 10,
-    COMMAND_ALL = (1 << 11) - 1,
+    COMMAND_COMPARE = 1 << 11,
+    COMMAND_ALL = (1 << 12) - 1,
 };
 
 int cmd_sweep(const Command *command, const Options *options, Err *err);
+int cmd_compare(const Command *command, const Options *options, Err *err);
 int cmd_report(const Command *command, const Options *options, Err *err);
 int cmd_recommend(const Command *command, const Options *options, Err *err);
 int cmd_verify(const Command *command, const Options *options, Err *err);

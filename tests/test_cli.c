@@ -119,7 +119,7 @@ static void test_options_of_other_commands_are_named_as_theirs(void **state)
 {
     (void)state;
     assert_refused("theta", "--n-new 2", "it belongs to: generate");
-    assert_refused("list", "--db x", "it belongs to: sweep, report");
+    assert_refused("list", "--db x", "it belongs to: sweep, compare, report");
 }
 
 static void test_typographic_dashes_are_explained(void **state)

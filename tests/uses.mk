@@ -68,3 +68,4 @@ USES_test_mixture := datasets models base
 USES_test_bpe_learn := datasets models base
 USES_test_train := models base
 USES_test_train_files := models base
+USES_test_compare := reports base

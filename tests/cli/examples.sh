@@ -14,5 +14,5 @@ for command in $("$ROPEWALK" --help | sed -n "/^Commands:/,/^$/s/^  \([a-z]*\) .
     done < <("$ROPEWALK" $command --help | sed -n '/^Examples:/,$p' | sed '1d; :a; /\\$/ { N; s/\\\n//; ba; }')
 done
 [ -s w.html ] || { echo "no page"; fail=1; }
-[ $n -eq 33 ] || { echo "$n examples"; fail=1; }
+[ $n -eq 36 ] || { echo "$n examples"; fail=1; }
 exit $fail
