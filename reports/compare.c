@@ -61,7 +61,7 @@ static Comparison compare_at(const Series *series, size_t a, size_t b, int64_t n
     out.difference = series->is_hits ? yardstick_difference(series, a, b, &mix)
                                      : yardstick_difference(series, b, a, &mix);
     if (isnan(out.difference.value)) return out;
-    series_discordant(cell_a, cell_b, &out.only_a, &out.only_b);
+    if (series->is_hits) out.hits = series_paired_hits(cell_a, cell_b);
     out.n = count_pairs(cell_a, cell_b);
     double loss = loss_of(&out);
     bool is_told = out.difference.p <= level && loss != 0.0; /* false where p is NaN */
@@ -140,6 +140,6 @@ bool compare_trips(const CompareTable *table)
 const char *compare_method(const Series *series)
 {
     return series->is_hits
-               ? "p: McNemar's exact test, two-sided; interval: BCa bootstrap over trials, 95 %"
+               ? "p: McNemar's exact test, two-sided; interval: Newcombe's of paired shares, 95 %"
                : "p and interval: BCa bootstrap over documents or blocks of text, 95 %";
 }

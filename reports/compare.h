@@ -9,7 +9,7 @@
 #include "reports/stats_bootstrap.h"
 
 typedef enum {
-    COMPARE_CANNOT_TELL, /* p above 0.05, or fewer than STATS_MIN_CLUSTERS clusters */
+    COMPARE_CANNOT_TELL, /* p above 0.05, or fewer than STATS_MIN_CLUSTERS clusters of text */
     COMPARE_A_BETTER,
     COMPARE_B_BETTER,
     COMPARE_NOT_DONE, /* a cell of A or of B is not done */
@@ -26,9 +26,8 @@ typedef struct {
     double a;
     double b;
     Bootstrapped difference; /* b - a over the same samples; p of hits is McNemar's, exact */
-    int64_t only_a;          /* samples of which A has more: hits of A that B misses */
-    int64_t only_b;
-    int64_t n; /* tokens or trials that both have */
+    PairedHits hits;         /* A's first; of nll all 0 */
+    int64_t n;               /* tokens or trials that both have */
     CompareVerdict verdict;
     double margin; /* by which B may be worse; NaN: any */
     bool tripped;  /* B is worse by more */
@@ -61,7 +60,7 @@ void compare_set_margin(CompareTable *table, const char *probe, double margin);
 bool compare_all_done(const CompareTable *table);
 bool compare_trips(const CompareTable *table);
 
-/* How the interval and the p-value of a series are made, in a line. */
+/* How the interval and the p-value of a series are made, in a line; the series must have been measured. */
 const char *compare_method(const Series *series);
 
 /* Appends a table for each probe, and what became of the margins, for people to read. */

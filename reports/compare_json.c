@@ -16,8 +16,8 @@ static json_t *counts(const Comparison *row)
     json_t *object = json_pack("{s:I, s:I}", "n", (json_int_t)row->n, "n_clusters",
                                (json_int_t)row->difference.n_clusters);
     if (!row->series->is_hits) return object;
-    json_object_set_new(object, "only_a", json_integer(row->only_a));
-    json_object_set_new(object, "only_b", json_integer(row->only_b));
+    json_object_set_new(object, "only_a", json_integer(row->hits.only_first));
+    json_object_set_new(object, "only_b", json_integer(row->hits.only_second));
     return object;
 }
 
@@ -33,12 +33,14 @@ static json_t *differences(const Comparison *row)
 static json_t *row_json(const Comparison *row)
 {
     const Series *series = row->series;
+    bool known = series_is_measured(series);
+    const char *unit = series->is_hits ? "fraction" : "nats/token";
     json_t *object = json_pack(
-        "{s:o, s:o, s:o, s:I, s:s, s:s, s:s, s:s, s:o}", "probe", json_out_text(series->probe),
+        "{s:o, s:o, s:o, s:I, s:o, s:s, s:s, s:o, s:o}", "probe", json_out_text(series->probe),
         "params", json_out_text(series->params), "corpus", json_out_text(series->corpus), "n_ctx",
-        (json_int_t)row->n_ctx, "unit", series->is_hits ? "fraction" : "nats/token", "status_a",
+        (json_int_t)row->n_ctx, "unit", json_out_text(known ? unit : NULL), "status_a",
         cell_status_name(row->status_a), "status_b", cell_status_name(row->status_b), "method",
-        compare_method(series), "better", better(row->verdict));
+        json_out_text(known ? compare_method(series) : NULL), "better", better(row->verdict));
     json_t *parts[] = {differences(row), counts(row)};
     for (size_t i = 0; i < COUNT_OF(parts); i++) {
         json_object_update(object, parts[i]);

@@ -73,13 +73,14 @@ static void put_head(const Series *series, TextTable *table)
         [COL_N_CTX] = "n_ctx",
         [COL_A] = "A",
         [COL_B] = "B",
-        [COL_DIFFERENCE] = "B - A",
-        [COL_INTERVAL] = "95 % interval",
-        [COL_P] = "p",
         [COL_VERDICT] = "which",
     };
     for (size_t col = 0; col < N_COLS; col++)
         if (heads[col]) text_table_set(table, 0, col, str_dup(heads[col]));
+    if (!series_is_measured(series)) return;
+    text_table_set(table, 0, COL_DIFFERENCE, str_dup("B - A"));
+    text_table_set(table, 0, COL_INTERVAL, str_dup("95 % interval"));
+    text_table_set(table, 0, COL_P, str_dup("p"));
     text_table_set(table, 0, COL_N, str_dup(series->is_hits ? "trials" : "tokens"));
     text_table_set(table, 0, COL_ONLY_A, str_dup(series->is_hits ? "only A" : "ppl B/A"));
     text_table_set(table, 0, COL_ONLY_B, str_dup(series->is_hits ? "only B" : "clusters"));
@@ -92,8 +93,8 @@ static void put_difference(const Comparison *row, size_t at, TextTable *table)
     text_table_set(table, at, COL_P, p_text(row->difference.p));
     text_table_set(table, at, COL_N, str_format("%lld", (long long)row->n));
     if (row->series->is_hits) {
-        text_table_set(table, at, COL_ONLY_A, str_format("%lld", (long long)row->only_a));
-        text_table_set(table, at, COL_ONLY_B, str_format("%lld", (long long)row->only_b));
+        text_table_set(table, at, COL_ONLY_A, str_format("%lld", (long long)row->hits.only_first));
+        text_table_set(table, at, COL_ONLY_B, str_format("%lld", (long long)row->hits.only_second));
     } else {
         text_table_set(table, at, COL_ONLY_A, str_format("%.4f", exp(row->difference.value)));
         text_table_set(table, at, COL_ONLY_B, str_format("%zu", row->difference.n_clusters));
@@ -129,8 +130,9 @@ static void put_series(const Comparison *rows, size_t n, Buf *out)
     put_escaped(series->probe, out);
     buf_putc(out, ' ');
     put_escaped(series->params, out);
-    buf_puts(out, series->is_hits ? ": share of hits, more is better\n"
-                                  : ": nll in nats a token, less is better\n");
+    buf_puts(out, !series_is_measured(series) ? ": nothing was measured\n"
+                  : series->is_hits           ? ": share of hits, more is better\n"
+                                              : ": nll in nats a token, less is better\n");
     if (series->limited) buf_puts(out, "made with --limit: not to be quoted\n");
     text_table_put(&table, false, out);
     for (size_t i = 0; i < n; i++) {
@@ -138,7 +140,7 @@ static void put_series(const Comparison *rows, size_t n, Buf *out)
         put_why(&rows[i], is_one ? "A and B" : "A", rows[i].why_a, out);
         if (!is_one) put_why(&rows[i], "B", rows[i].why_b, out);
     }
-    buf_printf(out, "%s\n", compare_method(series));
+    if (series_is_measured(series)) buf_printf(out, "%s\n", compare_method(series));
     text_table_free(&table);
 }
 
@@ -157,7 +159,8 @@ static void put_gate(const CompareTable *table, Buf *out)
     }
     if (!compare_all_done(table)) buf_puts(out, "gate: not every cell is done\n");
     if (!compare_trips(table) && compare_all_done(table))
-        buf_printf(out, "gate: B is nowhere worse by more than its margin (%zu rows)\n", n_gated);
+        buf_printf(out, "gate: B is nowhere worse by more than its margin (%zu row%s)\n", n_gated,
+                   n_gated == 1 ? "" : "s");
 }
 
 void compare_text(const CompareTable *table, Buf *out)

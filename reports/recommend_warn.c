@@ -66,12 +66,13 @@ static void warn_of_few_clusters(Recommendation *answer, const Yardstick *yardst
 {
     Buf text = {0};
     size_t n = yardstick->n_clusters;
-    if (!recommend_tells(yardstick) || n == 0 || n >= STATS_MIN_CLUSTERS) return;
-    buf_printf(&text, "the sweep is too small to tell by %s: %lld %s", recommend_kind(yardstick),
-               (long long)yardstick->n, unit_of(yardstick));
-    if (!yardstick->series->is_hits) buf_printf(&text, " in %zu clusters", n);
-    buf_printf(&text, " give no interval; %d %s, about ", STATS_MIN_CLUSTERS,
-               yardstick->series->is_hits ? "trials" : "clusters");
+    if (yardstick->series->is_hits || !recommend_tells(yardstick)) return;
+    if (n == 0 || n >= STATS_MIN_CLUSTERS) return;
+    buf_printf(&text,
+               "the sweep is too small to tell by %s: %lld %s in %zu clusters give no interval; "
+               "%d clusters, about ",
+               recommend_kind(yardstick), (long long)yardstick->n, unit_of(yardstick), n,
+               STATS_MIN_CLUSTERS);
     put_more(yardstick, samples_of(yardstick, STATS_MIN_CLUSTERS - (double)n), &text);
     buf_puts(&text, ", would");
     warn(answer, &text);
@@ -84,7 +85,6 @@ static void warn_of_small_sweep(Recommendation *answer, const Yardstick *yardsti
     double least = INFINITY;
     double most = 0.0;
     size_t n_open = 0;
-    if (yardstick->n_clusters < STATS_MIN_CLUSTERS) return;
     for (size_t s = 0; s < yardstick->n_settings; s++) {
         const Verdict *verdict = &yardstick->verdicts[s];
         if (!verdict->in_set || s == yardstick->best || !(verdict->regret.interval.high > margin))

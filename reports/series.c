@@ -367,14 +367,26 @@ size_t series_pair(const SeriesCell *a, const SeriesCell *b, ClusterSum *out)
     return merge(&all, out);
 }
 
-void series_discordant(const SeriesCell *a, const SeriesCell *b, int64_t *a_more, int64_t *b_more)
+PairedHits series_paired_hits(const SeriesCell *a, const SeriesCell *b)
 {
-    *a_more = *b_more = 0;
+    PairedHits out = {0};
     size_t j = 0;
     for (size_t i = 0; next_pair(a, b, &i, &j); i++) {
-        *a_more += a->samples[i].sum > b->samples[j].sum;
-        *b_more += a->samples[i].sum < b->samples[j].sum;
+        bool first = a->samples[i].sum > 0.0;
+        bool second = b->samples[j].sum > 0.0;
+        out.both += first && second;
+        out.only_first += first && !second;
+        out.only_second += !first && second;
+        out.neither += !first && !second;
     }
+    return out;
+}
+
+bool series_is_measured(const Series *series)
+{
+    for (size_t i = 0; i < series->n_cells; i++)
+        if (series->cells[i].n > 0) return true;
+    return false;
 }
 
 size_t series_clusters(const SeriesCell *cell, ClusterSum *out)

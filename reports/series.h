@@ -4,7 +4,7 @@
 #ifndef REPORTS_SERIES_H
 #define REPORTS_SERIES_H
 
-#include "reports/stats.h"
+#include "reports/stats_hits.h"
 #include "reports/store.h"
 
 /* One trial (sum = 1 for a hit, n = 1) or window (sum of nll over n tokens). */
@@ -92,8 +92,11 @@ enum { SERIES_MAX_CLUSTERS = 200 };
  * out: room for SERIES_MAX_CLUSTERS. Returns how many there are; 0 when a or b is NULL or not done. */
 size_t series_pair(const SeriesCell *a, const SeriesCell *b, ClusterSum *out);
 
-/* Pairs of series_pair in which a's sum is the larger, and in which b's is. */
-void series_discordant(const SeriesCell *a, const SeriesCell *b, int64_t *a_more, int64_t *b_more);
+/* The pairs of series_pair by which of the two hit; the cells must be of a series of hits. None when a or b is NULL or not done. */
+PairedHits series_paired_hits(const SeriesCell *a, const SeriesCell *b);
+
+/* Whether a series has a sample at all: only then it is known whether they are hits. */
+bool series_is_measured(const Series *series);
 
 /* The sums of one cell by cluster, as series_pair with nothing taken off. */
 size_t series_clusters(const SeriesCell *cell, ClusterSum *out);

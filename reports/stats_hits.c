@@ -20,6 +20,62 @@ double stats_mcnemar(int64_t b, int64_t c)
     return fmin(1.0, 2.0 * tail);
 }
 
+/* The correlation of the two hits of a pair, drawn towards 0 where it is positive; 0 where one of them never or always hits. */
+static double correlation(const PairedHits *hits)
+{
+    double both = (double)hits->both;
+    double first = (double)hits->only_first;
+    double second = (double)hits->only_second;
+    double neither = (double)hits->neither;
+    double margins = (both + first) * (second + neither) * (both + second) * (first + neither);
+    double excess = both * neither - first * second;
+    if (excess > 0.0) excess = fmax(0.0, excess - 0.5 * (both + first + second + neither));
+    return margins > 0.0 ? excess / sqrt(margins) : 0.0;
+}
+
+/* The third side of a triangle with these two and the cosine between them; rounding must not make it imaginary. */
+static double side(double a, double b, double cosine)
+{
+    return sqrt(fmax(0.0, a * a + b * b - 2.0 * cosine * a * b));
+}
+
+/* A share of hits less another of the same pairs, and how far its interval reaches to each side. */
+typedef struct {
+    double value;
+    double below;
+    double above;
+} Reach;
+
+static Reach reach_of(const PairedHits *hits)
+{
+    int64_t n = hits->both + hits->only_first + hits->only_second + hits->neither;
+    int64_t n_first = hits->both + hits->only_first;
+    int64_t n_second = hits->both + hits->only_second;
+    double first = (double)n_first / (double)n;
+    double second = (double)n_second / (double)n;
+    Interval of_first = stats_wilson(n_first, n);
+    Interval of_second = stats_wilson(n_second, n);
+    double cosine = correlation(hits);
+    return (Reach){.value = first - second,
+                   .below = side(first - of_first.low, of_second.high - second, cosine),
+                   .above = side(of_first.high - first, second - of_second.low, cosine)};
+}
+
+Interval stats_hits_interval(const HitStratum *strata, size_t n_strata)
+{
+    double value = 0.0;
+    double below = 0.0;
+    double above = 0.0;
+    for (size_t i = 0; i < n_strata; i++) {
+        Reach reach = reach_of(&strata[i].hits);
+        value += strata[i].weight * reach.value;
+        below = hypot(below, strata[i].weight * reach.below);
+        above = hypot(above, strata[i].weight * reach.above);
+    }
+    /* Rounding must not push the ends past what a difference of shares can be. */
+    return (Interval){.low = fmax(-1.0, value - below), .high = fmin(1.0, value + above)};
+}
+
 /* What each cluster that is not 0 adds to the weighted mean. */
 static size_t list_parts(const Stratum *strata, size_t n_strata, double **parts)
 {

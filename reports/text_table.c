@@ -56,6 +56,7 @@ static void put_row(const TextTable *table, size_t row, bool is_markdown, Buf *o
     for (size_t col = 0; col < table->n_cols; col++) {
         const char *text = table->texts[row * table->n_cols + col];
         if (!text) text = "";
+        if (!is_markdown && table->widths[col] == 0) continue;
         size_t gap = table->widths[col] - width_of(text);
         if (col > 0) buf_puts(out, is_markdown ? " | " : "  ");
         if (col > 0) pad(out, ' ', gap);

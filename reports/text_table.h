@@ -18,7 +18,8 @@ void text_table_free(TextTable *table);
 /* Fills a cell and takes the text, which is shown as it is: escape what may be hostile first. */
 void text_table_set(TextTable *table, size_t row, size_t col, char *text);
 
-/* Appends the table, the first column left-aligned and the others right; the first row is the head of a Markdown table. */
+/* Appends the table, the first column left-aligned and the others right; the first row is the head of a Markdown table. A column without
+ * a text is left out, in Markdown it stays. */
 void text_table_put(const TextTable *table, bool is_markdown, Buf *out);
 
 #endif

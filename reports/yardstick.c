@@ -56,13 +56,19 @@ static const Bootstrapped nothing = {
          .p = NAN, .se = NAN
 };
 
-static double mcnemar(const Series *series, size_t a, size_t b, int64_t n_ctx)
+/* Replaces what resampling says of hits; b hitting more is more loss of a. */
+static void set_hits(const Series *series, size_t a, size_t b, const Mix *mix, Bootstrapped *out)
 {
-    int64_t only_a;
-    int64_t only_b;
-    series_discordant(series_cell(series, a, n_ctx), series_cell(series, b, n_ctx), &only_a,
-                      &only_b);
-    return stats_mcnemar(only_a, only_b);
+    HitStratum *strata = mem_alloc(mix->n, sizeof *strata);
+    for (size_t i = 0; i < mix->n; i++)
+        strata[i] = (HitStratum){
+            .hits = series_paired_hits(series_cell(series, b, mix->parts[i].n_ctx),
+                                       series_cell(series, a, mix->parts[i].n_ctx)),
+            .weight = mix->parts[i].weight,
+        };
+    out->interval = stats_hits_interval(strata, mix->n);
+    if (mix->n == 1) out->p = stats_mcnemar(strata[0].hits.only_first, strata[0].hits.only_second);
+    free(strata);
 }
 
 Bootstrapped yardstick_difference(const Series *series, size_t a, size_t b, const Mix *mix)
@@ -82,9 +88,9 @@ Bootstrapped yardstick_difference(const Series *series, size_t a, size_t b, cons
     }
     Bootstrapped out =
         complete ? stats_bootstrap_strata(strata, mix->n, joint || mix->n == 1, SEED) : nothing;
-    if (complete && series->is_hits)
-        out.p = mix->n == 1 ? mcnemar(series, a, b, mix->parts[0].n_ctx)
-                            : stats_sign_flips(strata, mix->n, SEED);
+    if (complete && series->is_hits && mix->n > 1) out.p = stats_sign_flips(strata, mix->n, SEED);
+    /* A setting differs from itself by nothing, and for certain. */
+    if (complete && series->is_hits && a != b) set_hits(series, a, b, mix, &out);
     free(strata);
     free(clusters);
     return out;
@@ -285,14 +291,11 @@ static void set_reach(const SeriesList *list, Yardstick *yardstick, size_t setti
 
 const char *yardstick_methods(const Yardstick *yardstick)
 {
-    bool has_intervals = yardstick->n_clusters >= STATS_MIN_CLUSTERS;
     if (!yardstick->series->is_hits)
-        return has_intervals ? "paired BCa bootstrap over clusters" : "none: too few clusters";
-    if (yardstick->is_mix)
-        return has_intervals ? "paired BCa bootstrap over trials; p by sign flips"
-                             : "none: too few trials; p by sign flips";
-    return has_intervals ? "paired BCa bootstrap over trials; p by exact McNemar"
-                         : "none: too few trials; p by exact McNemar";
+        return yardstick->n_clusters >= STATS_MIN_CLUSTERS ? "paired BCa bootstrap over clusters"
+                                                           : "none: too few clusters";
+    return yardstick->is_mix ? "Newcombe's of paired shares, their squares added; p by sign flips"
+                             : "Newcombe's of paired shares; p by exact McNemar";
 }
 
 Yardstick yardstick_make(const SeriesList *list, const Series *series, const Mix *mix)

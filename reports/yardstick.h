@@ -55,8 +55,8 @@ typedef struct {
     bool is_mix; /* over several lengths */
 } Yardstick;
 
-/* The loss of setting a less that of b over a mix, of the samples that both have; all NaN where a length has none. The p-value of hits is
- * exact: where few pairs differ, resampling says too much. */
+/* The loss of setting a less that of b over a mix, of the samples that both have; all NaN where a length has none. Interval and p-value of
+ * hits are not resampled, which says too much where few pairs differ: Newcombe's, and exact. */
 Bootstrapped yardstick_difference(const Series *series, size_t a, size_t b, const Mix *mix);
 
 /* Whether a series says anything of a mix: some setting is measured at all its lengths. */

@@ -77,8 +77,8 @@ static void test_hits_are_paired_trial_by_trial_over_depths(void **state)
     assert_int_equal(compared.table.n, 1);
     const Comparison *row = &compared.table.items[0];
     assert_int_equal(row->n, 16);
-    assert_int_equal(row->only_a, 7);
-    assert_int_equal(row->only_b, 1);
+    assert_int_equal(row->hits.only_first, 7);
+    assert_int_equal(row->hits.only_second, 1);
     assert_close(row->a, 10.0 / 16.0, 1e-15, 0.0);
     assert_close(row->b, 4.0 / 16.0, 1e-15, 0.0);
     assert_close(row->difference.value, -6.0 / 16.0, 1e-15, 0.0);
@@ -262,6 +262,32 @@ static void test_text_escapes_what_the_database_holds(void **state)
     close_all(&fixture, &compared);
 }
 
+/* Whether samples are hits is known by the samples alone. */
+static void test_what_was_not_measured_has_no_unit(void **state)
+{
+    (void)state;
+    Fixture fixture = open_pair(NULL);
+    for (int setting = A; setting <= B; setting++)
+        results_finish_as(
+            &fixture,
+            results_add_cell(&fixture, &(Place){.setting = setting, .n_ctx = 512, .depth = 0.5}),
+            CELL_INVALID);
+    Compared compared = compare(&fixture, 0);
+    Buf text = {0};
+    compare_text(&compared.table, &text);
+    assert_non_null(strstr(buf_text(&text), "nothing was measured"));
+    assert_null(strstr(buf_text(&text), "nll"));
+    assert_null(strstr(buf_text(&text), "interval"));
+    json_t *root = compare_json(&compared.table);
+    json_t *row = json_array_get(json_object_get(root, "rows"), 0);
+    assert_string_equal(json_string_value(json_object_get(row, "status_a")), "invalid");
+    assert_true(json_is_null(json_object_get(row, "unit")));
+    assert_true(json_is_null(json_object_get(row, "method")));
+    json_decref(root);
+    buf_free(&text);
+    close_all(&fixture, &compared);
+}
+
 static void test_json_has_null_where_there_is_no_number(void **state)
 {
     (void)state;
@@ -300,6 +326,7 @@ int main(void)
         cmocka_unit_test(test_cells_of_other_runs_and_settings_do_not_count),
         cmocka_unit_test(test_an_empty_comparison_is_not_done),
         cmocka_unit_test(test_text_escapes_what_the_database_holds),
+        cmocka_unit_test(test_what_was_not_measured_has_no_unit),
         cmocka_unit_test(test_json_has_null_where_there_is_no_number),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

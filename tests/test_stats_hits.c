@@ -44,6 +44,124 @@ static void test_mcnemar_of_many_pairs_is_finite(void **state)
     assert_close(p, 2.0 * stats_normal(-1999.0 / sqrt(1002000.0)), 1e-4, 0.0);
 }
 
+static Interval interval_of(int64_t both, int64_t only_first, int64_t only_second, int64_t neither)
+{
+    return stats_hits_interval(
+        &(HitStratum){
+            {both, only_first, only_second, neither},
+            1.0
+    },
+        1);
+}
+
+static void test_hits_interval_agrees_with_published_values(void **state)
+{
+    (void)state;
+    /* Newcombe 1998, the first of his examples. */
+    Interval newcombe = interval_of(36, 12, 2, 0);
+    assert_close(newcombe.low, 0.0569, 0.0, 5e-5);
+    assert_close(newcombe.high, 0.3404, 0.0, 5e-5);
+    /* Fagerland, Lydersen, Laake, Statistics in Medicine 33, 2014: airway hyper-responsiveness. */
+    Interval airway = interval_of(1, 1, 7, 12);
+    assert_close(airway.low, -0.507, 0.0, 5e-4);
+    assert_close(airway.high, -0.026, 0.0, 5e-4);
+}
+
+static void test_hits_interval_has_a_width_where_resampling_has_none(void **state)
+{
+    (void)state;
+    /* All pairs differ: both shares are at their end, and so are their Wilson intervals. */
+    Interval all = interval_of(0, 40, 0, 0);
+    double reach = 1.0 - stats_wilson(40, 40).low;
+    assert_close(all.low, 1.0 - M_SQRT2 * reach, 1e-12, 0.0);
+    assert_true(all.high == 1.0);
+    /* No pair differs. */
+    Interval none = interval_of(40, 0, 0, 0);
+    assert_close(none.low, -reach, 1e-12, 0.0);
+    assert_close(none.high, reach, 1e-12, 0.0);
+    Interval mixed = interval_of(20, 0, 0, 20);
+    assert_true(mixed.low < -0.01 && mixed.high > 0.01);
+    Interval one = interval_of(0, 1, 0, 0);
+    assert_true(one.low < 0.0 && one.high == 1.0);
+}
+
+static void test_hits_interval_turns_with_the_order(void **state)
+{
+    (void)state;
+    enum { N = 6 };
+    for (int b = 0; b <= N; b++)
+        for (int c = 0; b + c <= N; c++)
+            for (int both = 0; both + b + c <= N; both++) {
+                if (both + b + c == 0) continue;
+                Interval one = interval_of(both, b, c, 1);
+                Interval other = interval_of(both, c, b, 1);
+                assert_close(one.low, -other.high, 1e-12, 1e-12);
+                assert_true(one.low >= -1.0 && one.low <= (double)(b - c) / (both + b + c + 1));
+                assert_true(one.high <= 1.0 && one.high >= (double)(b - c) / (both + b + c + 1));
+            }
+}
+
+/* Probability of a table of n pairs under the four chances. */
+static double chance_of(const int *counts, const double *chances, int n)
+{
+    double log_chance = lgamma(n + 1.0);
+    for (int i = 0; i < 4; i++)
+        log_chance += counts[i] * log(chances[i]) - lgamma(counts[i] + 1.0);
+    return exp(log_chance);
+}
+
+/* Counts all tables of 30 pairs: how often does the interval hold the true difference? */
+static void test_hits_interval_covers_nineteen_of_twenty(void **state)
+{
+    (void)state;
+    enum { N = 30 };
+    static const double rows[][4] = {
+        {0.25, 0.25, 0.25, 0.25},
+        {0.60, 0.20, 0.10, 0.10},
+        {0.30, 0.05, 0.25, 0.40},
+        {0.05, 0.60, 0.05, 0.30},
+    };
+    for (size_t r = 0; r < COUNT_OF(rows); r++) {
+        double covered = 0.0;
+        double all = 0.0;
+        for (int a = 0; a <= N; a++)
+            for (int b = 0; a + b <= N; b++)
+                for (int c = 0; a + b + c <= N; c++) {
+                    double chance = chance_of((int[]){a, b, c, N - a - b - c}, rows[r], N);
+                    Interval interval = interval_of(a, b, c, N - a - b - c);
+                    double truth = rows[r][1] - rows[r][2];
+                    all += chance;
+                    covered += truth >= interval.low && truth <= interval.high ? chance : 0.0;
+                }
+        assert_close(all, 1.0, 1e-9, 0.0);
+        assert_true(covered > 0.935 && covered < 0.985);
+    }
+}
+
+static void test_hits_interval_of_strata_adds_squares(void **state)
+{
+    (void)state;
+    const PairedHits hits = {5, 9, 3, 4};
+    Interval one = interval_of(5, 9, 3, 4);
+    const HitStratum halves[] = {
+        {hits, 0.5},
+        {hits, 0.5}
+    };
+    Interval both = stats_hits_interval(halves, 2);
+    double value = 6.0 / 21.0;
+    assert_close(value - both.low, (value - one.low) / M_SQRT2, 1e-12, 0.0);
+    assert_close(both.high - value, (one.high - value) / M_SQRT2, 1e-12, 0.0);
+    const HitStratum uneven[] = {
+        {hits,           0.75},
+        {{0, 0, 10, 30}, 0.25}
+    };
+    Interval second = interval_of(0, 0, 10, 30);
+    Interval mixed = stats_hits_interval(uneven, 2);
+    double middle = 0.75 * value - 0.25 * 0.25;
+    assert_close(middle - mixed.low, hypot(0.75 * (value - one.low), 0.25 * (-0.25 - second.low)),
+                 1e-12, 0.0);
+}
+
 /* Single pairs: b clusters of +1, c of -1 and some ties. */
 static double flips_of_pairs(int b, int c, int ties)
 {
@@ -115,6 +233,11 @@ int main(void)
         cmocka_unit_test(test_mcnemar_agrees_with_published_values),
         cmocka_unit_test(test_mcnemar_agrees_with_whole_numbers),
         cmocka_unit_test(test_mcnemar_of_many_pairs_is_finite),
+        cmocka_unit_test(test_hits_interval_agrees_with_published_values),
+        cmocka_unit_test(test_hits_interval_has_a_width_where_resampling_has_none),
+        cmocka_unit_test(test_hits_interval_turns_with_the_order),
+        cmocka_unit_test(test_hits_interval_covers_nineteen_of_twenty),
+        cmocka_unit_test(test_hits_interval_of_strata_adds_squares),
         cmocka_unit_test(test_sign_flips_of_pairs_are_mcnemars_test),
         cmocka_unit_test(test_sign_flips_of_strata_agree_with_counting),
         cmocka_unit_test(test_sign_flips_hold_their_level),

@@ -41,6 +41,22 @@ python3 - <<'PY'
 import json, math, sqlite3
 def no_constants(name):
     raise ValueError(name)
+z = 1.959963984540054
+def wilson(k, n):
+    p, t = k / n, z * z / n
+    half = math.sqrt(t * (p * (1 - p) + t / 4))
+    return (p + t / 2 - half) / (1 + t), (p + t / 2 + half) / (1 + t)
+def newcombe(e, f, g, h):
+    """Interval of (e + f) / n - (e + g) / n by method 10."""
+    n = e + f + g + h
+    p, q = (e + f) / n, (e + g) / n
+    (l1, u1), (l2, u2) = wilson(e + f, n), wilson(e + g, n)
+    size = (e + f) * (g + h) * (e + g) * (f + h)
+    excess = e * h - f * g
+    phi = (max(excess - n / 2, 0) if excess > 0 else excess) / math.sqrt(size) if size else 0
+    low = (p - l1) ** 2 + (u2 - q) ** 2 - 2 * phi * (p - l1) * (u2 - q)
+    high = (u1 - p) ** 2 + (q - l2) ** 2 - 2 * phi * (u1 - p) * (q - l2)
+    return p - q - math.sqrt(low), p - q + math.sqrt(high)
 table = json.load(open("a.json"), parse_constant=no_constants)
 db = sqlite3.connect("a.db")
 joined = """FROM v_trial AS a JOIN v_trial AS b ON a.n_ctx = b.n_ctx AND a.probe = b.probe AND a.params = b.params
@@ -50,12 +66,15 @@ print(table["a"], table["b"], table["all_done"], table["tripped"])
 for row in table["rows"]:
     of = (table["a"], table["b"], row["probe"], row["n_ctx"])
     if row["unit"] == "fraction":
-        n, only_a, only_b = db.execute("SELECT count(*), sum(a.exact > b.exact), sum(a.exact < b.exact) " + joined, of).fetchone()
+        n, only_a, only_b, both = db.execute(
+            "SELECT count(*), sum(a.exact > b.exact), sum(a.exact < b.exact), sum(a.exact AND b.exact) " + joined, of).fetchone()
         assert (n, only_a, only_b) == (row["n"], row["only_a"], row["only_b"]), row
         differing = only_a + only_b
         tail = sum(math.comb(differing, k) for k in range(min(only_a, only_b) + 1)) / 2 ** differing
         assert abs(row["p"] - min(1, 2 * tail)) < 1e-12, row
         assert abs(row["difference"] - (only_b - only_a) / n) < 1e-12, row
+        low, high = newcombe(both, only_b, only_a, n - both - only_a - only_b)
+        assert abs(row["ci_low"] - low) < 1e-12 and abs(row["ci_high"] - high) < 1e-12, row
     else:
         n, difference, clusters = db.execute(
             "SELECT sum(a.n_scored), sum(b.nll - a.nll), count(DISTINCT a.cluster) " + joined, of).fetchone()
@@ -69,6 +88,7 @@ PY
 
 echo "# what is not done says why, and is no success"
 show pi yarn --model models/walker --db b.db --n-ctx 64,512 --probe passkey:depths=1,trials=1 --fail-if 1
+show pi yarn --model models/walker --db b.db --n-ctx 64 --probe passkey:depths=1,trials=1
 
 echo "# what it refuses"
 show none none --model models/walker --db c.db --n-ctx 512
