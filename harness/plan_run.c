@@ -2,10 +2,8 @@
 #include "harness/plan_run.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
-#include "base/str.h"
 #include "harness/commands.h"
 #include "harness/engine.h"
 #include "harness/profile.h"

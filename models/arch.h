@@ -49,9 +49,8 @@ typedef struct {
     const char *help;
     RopeLayout hf_layout;
     RopeLayout gguf_layout;
-    unsigned features; /* ModelFeature bits that every model of it has */
-    bool
-        hf_qkv_by_head; /* fused rows come head by head in Hugging Face files (ModelConfig.qkv_by_head) */
+    unsigned features;        /* ModelFeature bits that every model of it has */
+    bool hf_qkv_by_head;      /* in Hugging Face files: ModelConfig.qkv_by_head */
     const char *activation;   /* hidden_act */
     const char *eps_key;      /* in config.json */
     const char *gguf_eps_key; /* below the prefix */

@@ -9,7 +9,7 @@
 /* Rows that the head computes at once. */
 enum { FORWARD_HEAD_ROWS = 64 };
 
-/* Where wall time went. */
+/* Where wall time goes. */
 typedef enum {
     PHASE_LINEAR,    /* the layers' matrix products */
     PHASE_ATTENTION, /* scores, softmax, values */
@@ -19,7 +19,7 @@ typedef enum {
 } Phase;
 
 typedef struct {
-    double s[N_PHASES];
+    double s[N_PHASES]; /* seconds of the wall clock */
 } Profile;
 
 /* Keys and values of every layer, and the buffers that a chunk needs. */

@@ -38,13 +38,13 @@ enum {
     KERNEL_PACK_ROWS = 480,
 };
 
-/* Attention of stacked query rows to one key head; row r stands at position first + r % m. */
+/* Attention of stacked query rows to one key head; row r stands at position first + r % m. Queries come multiplied by
+ * 1 / sqrt(head_dim). */
 typedef struct {
     const RopeTable *rope;
-    const float
-        *queries[ROPE_MAX_QUERY_VARIANTS];    /* [n_rows, head_dim], times 1 / sqrt(head_dim) */
-    const float *keys[ROPE_MAX_KEY_VARIANTS]; /* [panel, head_dim, KERNEL_KEYS] */
-    const float *values;                      /* [position, value_stride] */
+    const float *queries[ROPE_MAX_QUERY_VARIANTS]; /* [n_rows, head_dim], scaled */
+    const float *keys[ROPE_MAX_KEY_VARIANTS];      /* [panel, head_dim, KERNEL_KEYS] */
+    const float *values;                           /* [position, value_stride] */
     int head_dim;
     int value_stride; /* head_dim up to a multiple of KERNEL_LANES */
     int64_t window;   /* a query sees keys at distances below it; 0: all before it */

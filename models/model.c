@@ -298,27 +298,30 @@ static void pack_part(Model *model, const Part *part, float *slice, float *to)
     }
 }
 
-/* Points every slot at floats: in the map, or in the owned block. slice: room for KERNEL_PACK_ROWS rows of any part. */
+/* Where a part's floats are: in the map, at the embedding, or at `next`, which they then fill. slice: as pack_part. */
+static const float *part_values(Model *model, const Part *part, float *slice, float *next)
+{
+    const float *values = next;
+    if (is_packed(model->path, part)) {
+        pack_part(model, part, slice, next);
+        return values;
+    }
+    if (part->is_shared) return model->embedding;
+    if (is_used_in_place(model->path, part))
+        values = (const void *)row_bytes(part, part->rows.first);
+    else
+        convert_rows(part, 0, part->rows.n_blocks * part->rows.block_rows, next);
+    note_nonfinite(model, part, values, part_count(part));
+    return values;
+}
+
+/* Points every slot at floats. slice: room for KERNEL_PACK_ROWS rows of any part. */
 static void fill_slots(Model *model, const Plan *plan, float *slice)
 {
     float *next = model->owned;
     for (size_t i = 0; i < plan->n_parts; i++) {
         const Part *part = &plan->parts[i];
-        const float **place = place_of(model, part->slot, part->layer);
-        if (is_packed(plan->path, part)) {
-            pack_part(model, part, slice, next);
-        } else if (part->is_shared) {
-            *place = model->embedding;
-            continue;
-        } else if (is_used_in_place(plan->path, part)) {
-            *place = (const void *)row_bytes(part, part->rows.first);
-            note_nonfinite(model, part, *place, part_count(part));
-            continue;
-        } else {
-            convert_rows(part, 0, part->rows.n_blocks * part->rows.block_rows, next);
-            note_nonfinite(model, part, next, part_count(part));
-        }
-        *place = next;
+        *place_of(model, part->slot, part->layer) = part_values(model, part, slice, next);
         next += part_floats(plan->path, part);
     }
 }

@@ -73,7 +73,7 @@ static void clear_environment(void)
     };
     for (size_t i = 0; i < COUNT_OF(names); i++)
         unsetenv(names[i]);
-    setenv("HOME", "/home/me", 1);
+    setenv("HOME", "/own", 1);
 }
 
 static void expect_config(const char *cache, const char *endpoint, const char *token, bool offline)
@@ -93,11 +93,11 @@ static void test_the_environment_is_read_as_the_hubs_own_client_reads_it(void **
     static const char hub[] = "https://huggingface.co";
     (void)state;
     clear_environment();
-    expect_config("/home/me/.cache/huggingface/hub", hub, NULL, false);
+    expect_config("/own/.cache/huggingface/hub", hub, NULL, false);
     setenv("XDG_CACHE_HOME", "/xdg", 1);
     expect_config("/xdg/huggingface/hub", hub, NULL, false);
     setenv("HF_HOME", "~/hf", 1);
-    expect_config("/home/me/hf/hub", hub, NULL, false);
+    expect_config("/own/hf/hub", hub, NULL, false);
     setenv("HUGGINGFACE_HUB_CACHE", "/old", 1);
     expect_config("/old", hub, NULL, false);
     setenv("HF_HUB_CACHE", "/cache", 1);
