@@ -193,12 +193,10 @@ static void send_body(FakeHub *hub, FakeRequest *request, const FakeFile *file, 
     size_t step = nth < faults->n_dripped ? 1 : faults->pause_ms ? 4096 : end;
     for (size_t at = first; at < end; at += step) {
         size_t n = end - at < step ? end - at : step;
-        char *piece = malloc(n);
-        if (!piece) abort();
-        memcpy(piece, file->bytes + at, n);
-        if (nth < faults->n_flipped && at + n == file->n) piece[n - 1] ^= 1;
-        bool there = fake_write(request, piece, n);
-        free(piece);
+        bool flip = nth < faults->n_flipped && at + n == file->n;
+        char wrong = (char)(file->bytes[at + n - 1] ^ 1);
+        bool there = fake_write(request, file->bytes + at, flip ? n - 1 : n) &&
+                     (!flip || fake_write(request, &wrong, 1));
         if (!there) return;
         if (nth < faults->n_dripped) fake_sleep_ms(100);
         if (faults->pause_ms) fake_sleep_ms(faults->pause_ms);
