@@ -384,9 +384,13 @@ bool http_wait(Http *http, const HttpReply *reply, int attempt, Err *err)
 bool http_send_patiently(Http *http, const HttpRequest *request, HttpReply *reply, Err *err)
 {
     for (int attempt = 1;; attempt++) {
-        bool ok = http_send(http, request, reply, err);
-        if (!reply->transient || attempt == HTTP_MAX_ATTEMPTS) return ok;
-        if (!ok && err->code != ERR_NET) return false;
+        Err failure = {0}; /* of an attempt is none of the caller's when the next one succeeds */
+        bool ok = http_send(http, request, reply, &failure);
+        bool again = reply->transient && (ok || failure.code == ERR_NET);
+        if (!again || attempt == HTTP_MAX_ATTEMPTS) {
+            if (!ok) *err = failure;
+            return ok;
+        }
         if (!http_wait(http, reply, attempt, err)) return false;
     }
 }

@@ -232,22 +232,26 @@ static HubAddress copy_address(const HubAddress *address)
     };
 }
 
+/* What the cache knows, where the hub cannot be asked; its failure is told by what went before. */
+static bool fall_back(Hub *hub, HubSnapshot *snapshot, const Err *failure)
+{
+    Err unknown;
+    snapshot->why = str_dup(failure->text);
+    return hub_find_cached(hub->config, snapshot, &unknown);
+}
+
 bool hub_find(Hub *hub, const HubAddress *address, HubSnapshot *snapshot, Err *err)
 {
-    *snapshot = (HubSnapshot){.address = copy_address(address)};
+    Err failure = {0};
     bool unreachable = false;
-    bool ok = hub->config->offline ? hub_find_cached(hub->config, snapshot, err)
-                                   : find_online(hub, snapshot, &unreachable, err);
-    if (ok) return true;
-    if (hub->config->offline) {
-        err_prefix(err, "HF_HUB_OFFLINE is set");
-    } else if (unreachable) {
-        Err ignored;
-        snapshot->why = str_dup(err->text);
-        ok = hub_find_cached(hub->config, snapshot, &ignored);
-    }
-    if (!ok) hub_snapshot_free(snapshot);
-    return ok;
+    *snapshot = (HubSnapshot){.address = copy_address(address)};
+    bool ok = hub->config->offline ? hub_find_cached(hub->config, snapshot, &failure) ||
+                                         err_prefix(&failure, "HF_HUB_OFFLINE is set")
+                                   : find_online(hub, snapshot, &unreachable, &failure);
+    if (ok || (unreachable && fall_back(hub, snapshot, &failure))) return true;
+    *err = failure;
+    hub_snapshot_free(snapshot);
+    return false;
 }
 
 /* An etag without quotes and the mark of a weak one; only hashes of known length are taken, since others verify nothing. */

@@ -39,6 +39,9 @@ typedef struct {
 bool hub_config_read(HubConfig *config, Err *err) MUST_USE;
 void hub_config_free(HubConfig *config);
 
+/* Whether a variable of the environment says yes, as the hub's own client reads it: 1, ON, YES, TRUE in any case. */
+bool hub_flag(const char *variable);
+
 /* hf://[datasets/]org/name[@revision][/path] */
 typedef struct {
     bool is_dataset;

@@ -41,6 +41,11 @@ static bool is_true(const char *value)
     return false;
 }
 
+bool hub_flag(const char *variable)
+{
+    return is_true(getenv(variable));
+}
+
 /* A path with its first ~ made out. */
 static char *expand(const char *path)
 {
@@ -98,7 +103,7 @@ static bool read_token(HubConfig *config, Err *err)
     const char *given = first_set("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", NULL);
     const char *from = given ? "HF_TOKEN" : config->token_path;
     Buf text = {0};
-    if (is_true(getenv("HF_HUB_DISABLE_IMPLICIT_TOKEN"))) return true;
+    if (hub_flag("HF_HUB_DISABLE_IMPLICIT_TOKEN")) return true;
     if (given)
         buf_puts(&text, given);
     else if (!file_exists(config->token_path))

@@ -174,14 +174,18 @@ static bool fill(Download *download, Err *err)
     int64_t before = part->n_bytes;
     for (int attempt = 1; part->n_bytes < part->size || part->size == 0; attempt++) {
         HttpReply reply;
-        Try result = try_once(download, &reply, err);
+        Err failure; /* of an attempt is none of the caller's when the next one succeeds */
+        Try result = try_once(download, &reply, &failure);
         if (result == TRY_DONE) return true;
-        if (result == TRY_FAILED) return false;
-        if (download->from_start && !hub_part_restart(part, err)) return false;
         if (part->n_bytes - before >= PROGRESS_BYTES) attempt = 1;
+        if (result == TRY_AGAIN && attempt == HTTP_MAX_ATTEMPTS)
+            err_prefix(&failure, "given up after %d attempts", attempt);
+        if (result == TRY_FAILED || attempt == HTTP_MAX_ATTEMPTS) {
+            *err = failure;
+            return false;
+        }
+        if (download->from_start && !hub_part_restart(part, err)) return false;
         before = part->n_bytes;
-        if (attempt == HTTP_MAX_ATTEMPTS)
-            return err_prefix(err, "given up after %d attempts", attempt);
         if (!http_wait(download->hub->http, &reply, attempt, err)) return false;
     }
     return true;

@@ -9,6 +9,7 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "harness/cli_axis.h"
+#include "harness/source.h"
 #include "harness/sweep_file.h"
 
 typedef struct {
@@ -240,19 +241,22 @@ void cli_free(Options *options)
     for (const OptionRow *row = option_rows; row->name; row++)
         option_clear(row, options);
     string_list_free(&options->arguments);
+    sources_free(options);
     free(options->command_line);
 }
 
 void cli_write_spec(const Command *command, const Options *options, Buf *out)
 {
+    Options pinned = sources_pin(options);
     for (const OptionRow *row = option_rows; row->name; row++) {
         Buf value = {0};
         bool is_key =
             takes(command, row) && !str_equal(row->name, "config") && !str_equal(row->name, "help");
-        if (is_key && option_write(row, options, &value))
+        if (is_key && option_write(row, &pinned, &value))
             buf_printf(out, "%s: %s\n", row->name, buf_text(&value));
         buf_free(&value);
     }
+    sources_unpin(&pinned);
 }
 
 int cli_exit_status(ErrCode code)

@@ -19,6 +19,8 @@ typedef struct {
     size_t n;
 } SizeList;
 
+typedef struct HubSource HubSource;
+
 /* Every option of every command. Strings that were not given are NULL, lists empty, n_ctx_orig and target 0. */
 typedef struct {
     StringList model;
@@ -64,6 +66,10 @@ typedef struct {
     bool parse_special;
     bool help;
     StringList arguments; /* what is not an option */
+    char *revision;       /* of the hub, for fetch */
+    StringList include;   /* patterns of file names, for fetch */
+    HubSource *sources;   /* where addresses of the hub lead; see harness/source.h */
+    size_t n_sources;
     char *command_line; /* "ropewalk sweep …", as one can paste it into a shell: set by cli_parse */
 } Options;
 
@@ -77,9 +83,10 @@ struct Command {
     const char *about;    /* a few lines more, ending in a newline, or NULL */
     const char *examples; /* lines that work as they stand, each ending in a newline */
     int (*run)(const Command *command, const Options *options, Err *err);
-    unsigned bit;    /* which option rows it takes */
-    int n_arguments; /* most words that are not options */
-    bool runs_model; /* multiplies matrices: BLAS is checked first */
+    unsigned bit;     /* which option rows it takes */
+    int n_arguments;  /* most words that are not options */
+    bool opens_model; /* reads the files of --model, which are fetched where it names the hub */
+    bool runs_model;  /* the same, and multiplies matrices: BLAS is checked first */
 };
 
 /* All commands. Ends with a row whose name is NULL. */
@@ -107,7 +114,8 @@ void cli_free(Options *options);
 bool cli_read_spec(const Command *command, const char *spec, const char *origin, Options *options,
                    Err *err) MUST_USE;
 
-/* Appends to out every option that the command's options hold, as a sweep file that gives the same options back. */
+/* Appends to out every option that the command's options hold, as a sweep file that gives the same options back;
+ * an address of the hub with its commit. */
 void cli_write_spec(const Command *command, const Options *options, Buf *out);
 
 /* The command of a name, or NULL. */

@@ -10,6 +10,7 @@
 
 #include "base/str.h"
 #include "harness/commands.h"
+#include "harness/source.h"
 #include "harness/terminal.h"
 #include "models/dequant.h"
 #include "models/model.h"
@@ -68,18 +69,6 @@ static TensorSums sum_tensors(const WeightFile *file)
         sums.total += tensor->n_bytes;
     }
     return sums;
-}
-
-/* "1.31 MB" */
-static void size_text(double bytes, char out[32])
-{
-    static const char *const units[] = {"bytes", "kB", "MB", "GB", "TB"};
-    size_t unit = 0;
-    while (bytes >= 1000 && unit + 1 < COUNT_OF(units)) {
-        bytes /= 1000;
-        unit++;
-    }
-    snprintf(out, 32, unit ? "%.2f %s" : "%.0f %s", bytes, units[unit]);
 }
 
 static bool open_inspection(const char *path, Inspection *in, Err *err)
@@ -145,8 +134,8 @@ static void put_features(const ModelConfig *c, Buf *out)
 static void put_config(const Inspection *in, Buf *out)
 {
     const ModelConfig *c = &in->config;
-    char memory[32];
-    size_text((double)model_owned_bytes(in->file, kernel_path_best()), memory);
+    char memory[BYTES_TEXT_SIZE];
+    bytes_text((double)model_owned_bytes(in->file, kernel_path_best()), memory);
     put_label(out, "model");
     buf_printf(out, "%s, %lld parameters, head %s\n", c->arch,
                (long long)model_n_params(c, in->tied),
@@ -227,14 +216,14 @@ static void put_notes(const char *notes, Buf *out)
 static void put_tensors(const WeightFile *file, Buf *out)
 {
     TensorSums sums = sum_tensors(file);
-    char size[32];
+    char size[BYTES_TEXT_SIZE];
     int width = 4;
-    size_text((double)sums.total, size);
+    bytes_text((double)sums.total, size);
     put_label(out, "tensors");
     buf_printf(out, "%zu, %s", weights_count(file), size);
     for (int d = 0; d < DTYPE_COUNT; d++) {
         if (!sums.n[d]) continue;
-        size_text((double)sums.bytes[d], size);
+        bytes_text((double)sums.bytes[d], size);
         buf_printf(out, "; %zu of %s (%s)", sums.n[d], dtype_info((Dtype)d)->name, size);
     }
     buf_puts(out, "\n");
@@ -371,7 +360,7 @@ int cmd_inspect(const Command *command, const Options *options, Err *err)
         return EXIT_USAGE;
     }
     Inspection in;
-    if (!open_inspection(path, &in, err)) return cli_exit_status(err->code);
+    if (!open_inspection(source_path(options, path), &in, err)) return cli_exit_status(err->code);
     Buf out = {0};
     if (options->json)
         write_json(&in, &out);

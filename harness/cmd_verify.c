@@ -17,6 +17,7 @@
 #include "harness/commands.h"
 #include "harness/engine.h"
 #include "harness/signals.h"
+#include "harness/source.h"
 #include "harness/terminal.h"
 #include "reports/stmt.h"
 #include "reports/verify.h"
@@ -125,7 +126,7 @@ static bool read_options(const Verify *verify, Group *group, Err *err)
     options->jobs = given->jobs;
     options->threads = given->threads;
     options->dry_run = options->profile = false;
-    return true;
+    return sources_open(cli_find_command("sweep"), options, err);
 }
 
 static bool make_plan(Group *group, Err *err)

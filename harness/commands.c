@@ -63,6 +63,7 @@ const Command commands[] = {
     {.name = "theta",
      .run = cmd_theta,
      .bit = COMMAND_THETA,
+     .opens_model = true,
      .help = "Print the angles θ and θ' of each pair under a setting.",
      .usage = "theta (--model PATH | --base B --dim D) [options]",
      .about =
@@ -86,6 +87,7 @@ const Command commands[] = {
     {.name = "export",
      .run = cmd_export,
      .bit = COMMAND_EXPORT,
+     .opens_model = true,
      .help = "Print a setting as configuration of the programs that deploy it.",
      .usage = "export (--model PATH | --base B --dim D) --n-ctx N [options]",
      .about =
@@ -97,12 +99,25 @@ const Command commands[] = {
     {.name = "inspect",
      .run = cmd_inspect,
      .bit = COMMAND_INSPECT,
+     .opens_model = true,
      .n_arguments = 1,
      .help = "Show what a model file holds and what the engine makes of it.",
      .usage = "inspect PATH [options]",
      .examples = "  ropewalk inspect models/walker\n"
                  "  ropewalk inspect --model models/walker/model.safetensors\n"
                  "  ropewalk inspect models/walker --json\n"},
+    {.name = "fetch",
+     .run = cmd_fetch,
+     .bit = COMMAND_FETCH,
+     .n_arguments = 1,
+     .help = "Fetch a model or a text from the Hugging Face hub, verified, into its cache.",
+     .usage = "fetch hf://[datasets/]ORG/NAME[@REVISION][/FILE] [options]",
+     .about =
+         "Prints the path. Only what the engine reads is fetched; what broke off is continued. The\n"
+         "environment is the hub's own: HF_HOME, HF_HUB_CACHE, HF_TOKEN, HF_ENDPOINT, HF_HUB_OFFLINE.\n"
+         "Wherever --model or --corpus is taken, such an address may stand.\n", .examples = "  ropewalk fetch hf://HuggingFaceTB/SmolLM2-135M --dry-run\n"
+                 "  ropewalk fetch hf://HuggingFaceTB/SmolLM2-135M@main\n"
+                 "  ropewalk fetch hf://datasets/roneneldan/TinyStories/TinyStories-valid.txt\n"},
     {.name = "list",
      .run = cmd_list,
      .bit = COMMAND_LIST,
@@ -134,5 +149,5 @@ const Command commands[] = {
          "  ropewalk generate --model models/walker --text \"And God said,\" --n-new 20\n"
          "  ropewalk generate --model models/walker --n-new 50\n"
          "  ropewalk generate --model models/walker --file README.md --n-new 20 --factor 8\n"},
-    {.name = NULL                        },
+    {.name = NULL                                                                          },
 };

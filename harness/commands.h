@@ -18,7 +18,8 @@ enum {
     COMMAND_RECOMMEND = 1 << 9,
     COMMAND_VERIFY = 1 << 10,
     COMMAND_COMPARE = 1 << 11,
-    COMMAND_ALL = (1 << 12) - 1,
+    COMMAND_FETCH = 1 << 12,
+    COMMAND_ALL = (1 << 13) - 1,
 };
 
 int cmd_sweep(const Command *command, const Options *options, Err *err);
@@ -30,6 +31,7 @@ int cmd_theta(const Command *command, const Options *options, Err *err);
 int cmd_inspect(const Command *command, const Options *options, Err *err);
 int cmd_export(const Command *command, const Options *options, Err *err);
 int cmd_audit(const Command *command, const Options *options, Err *err);
+int cmd_fetch(const Command *command, const Options *options, Err *err);
 int cmd_list(const Command *command, const Options *options, Err *err);
 int cmd_score(const Command *command, const Options *options, Err *err);
 int cmd_generate(const Command *command, const Options *options, Err *err);

@@ -11,6 +11,7 @@
 #include "base/str.h"
 #include "harness/settings.h"
 #include "harness/signals.h"
+#include "harness/source.h"
 
 /* Most bytes of a text that score and generate read. */
 enum { LOAD_MAX_TEXT_BYTES = 64 << 20 };
@@ -20,7 +21,7 @@ bool load_one_path(const Options *options, const char **path, Err *err)
     if (options->model.n != 1)
         return err_set(err, ERR_USAGE, "one model is needed, %zu are given: --model PATH",
                        options->model.n);
-    *path = options->model.items[0];
+    *path = source_path(options, options->model.items[0]);
     return true;
 }
 

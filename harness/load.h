@@ -5,7 +5,7 @@
 #include "harness/cli.h"
 #include "models/session.h"
 
-/* The single model path of --model. Errors: USAGE (none, or several). */
+/* Path on this machine of the single --model. Errors: USAGE (none, or several). */
 bool load_one_path(const Options *options, const char **path, Err *err) MUST_USE;
 
 /* What a model is by its file, whose weights are not loaded; without --model the Llama of --base and --dim alone, of which arch,

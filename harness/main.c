@@ -11,6 +11,7 @@
 #include "base/str.h"
 #include "harness/commands.h"
 #include "harness/signals.h"
+#include "harness/source.h"
 #include "harness/version.h"
 #include "models/kernels.h"
 
@@ -102,7 +103,7 @@ static int run_command(const Command *command, int argc, char **argv, Err *err)
     int status = EXIT_OK;
     if (options.help)
         print_help(command);
-    else if (command->runs_model && !kernels_start(err))
+    else if ((command->runs_model && !kernels_start(err)) || !sources_open(command, &options, err))
         status = cli_exit_status(err->code);
     else
         status = command->run(command, &options, err);

@@ -18,6 +18,7 @@
 #include "base/str.h"
 #include "harness/load.h"
 #include "harness/settings.h"
+#include "harness/source.h"
 #include "models/model.h"
 
 /* Adds a probe; one that is there already would only run its cells twice. */
@@ -72,6 +73,7 @@ static void free_model(PlanModel *model)
     backend_close(&model->text);
     tokenizer_free(model->tokenizer);
     free(model->path);
+    free(model->origin);
     free(model->name);
     free(model->format);
     free(model->tokenizer_kind);
@@ -99,6 +101,19 @@ static PlanModel *new_model(Plan *plan)
     return model;
 }
 
+static Corpus *open_corpus(const Options *options, const DocumentSplit *split, const Backend *text,
+                           Err *err)
+{
+    const HubSource *source = source_find(options, options->corpus);
+    Corpus *corpus = corpus_open(source_path(options, options->corpus), split, text, err);
+    if (!corpus || !source) return corpus;
+    free(corpus->path);
+    free(corpus->name);
+    corpus->path = str_dup(source->origin);
+    corpus->name = str_dup(source->name);
+    return corpus;
+}
+
 /* What every model gets once its text backend is open. */
 static bool finish_model(const Plan *plan, PlanModel *model, Err *err)
 {
@@ -110,7 +125,7 @@ static bool finish_model(const Plan *plan, PlanModel *model, Err *err)
     if (!document_split_parse(options->documents ? options->documents : "file", &split, err))
         return false;
     if (!options->corpus || !model->text.has_text) return true;
-    model->corpus = corpus_open(options->corpus, &split, &model->text, err);
+    model->corpus = open_corpus(options, &split, &model->text, err);
     return model->corpus != NULL;
 }
 
@@ -157,9 +172,11 @@ static bool check_is_new(const Plan *plan, const PlanModel *model, Err *err)
 bool plan_add_model(Plan *plan, const char *path, bool dry, Err *err)
 {
     PlanModel *model = new_model(plan);
-    model->path = str_dup(path);
-    model->name = model_name(path);
-    WeightFile *file = weights_open(path, err);
+    const HubSource *source = source_find(plan->options, path);
+    model->path = str_dup(source ? source->path : path);
+    model->origin = str_dup(source ? source->origin : path);
+    model->name = source ? str_dup(source->name) : model_name(path);
+    WeightFile *file = weights_open(model->path, err);
     bool ok = file && read_model(model, file, plan->options, dry, err) &&
               check_is_new(plan, model, err) && finish_model(plan, model, err);
     weights_close(file);

@@ -23,7 +23,8 @@ typedef struct {
 } PlanSetting;
 
 typedef struct {
-    char *path;
+    char *path;   /* on this machine */
+    char *origin; /* for the record: the path, or the hub's address with the commit */
     char *name;
     char hash[HASH_HEX_SIZE]; /* "" where it was not asked for */
     char *format;

@@ -11,7 +11,7 @@ bool sweep_put_model(Store *store, const PlanModel *model, Err *err)
     const ModelRow row = {
         .hash = model->hash,
         .name = model->name,
-        .path = model->path,
+        .path = model->origin,
         .format = model->format,
         .arch = model->config.arch,
         .n_params = model->n_params,

@@ -8,6 +8,17 @@
 #include "base/mem.h"
 #include "base/str.h"
 
+void bytes_text(double bytes, char out[BYTES_TEXT_SIZE])
+{
+    static const char *const units[] = {"bytes", "kB", "MB", "GB", "TB"};
+    size_t unit = 0;
+    while (bytes >= 1000 && unit + 1 < COUNT_OF(units)) {
+        bytes /= 1000;
+        unit++;
+    }
+    snprintf(out, BYTES_TEXT_SIZE, unit ? "%.2f %s" : "%.0f %s", bytes, units[unit]);
+}
+
 static void print_escaped(const char *line, size_t n)
 {
     size_t cap = 4 * n + 1;

@@ -2,10 +2,12 @@
 #define PCRE2_CODE_UNIT_WIDTH 8
 #include "harness/version.h"
 
+#include <curl/curl.h>
 #include <jansson.h>
 #include <pcre2.h>
 #include <sqlite3.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/buf.h"
 #include "base/str.h"
@@ -50,6 +52,9 @@ char *version_text(void)
     buf_printf(&text, "sqlite    %s\n", sqlite3_libversion());
     buf_printf(&text, "jansson   %s\n", jansson_version_str());
     buf_printf(&text, "pcre2     %s\n", pcre);
+    const curl_version_info_data *curl = curl_version_info(CURLVERSION_NOW);
+    buf_printf(&text, "libcurl   %s, %s\n", curl->version,
+               curl->ssl_version ? curl->ssl_version : "without TLS");
     free(blas);
     return buf_steal(&text);
 }
@@ -59,4 +64,9 @@ char *version_line(void)
     const char *core = kernels_blas_core();
     return str_format("ropewalk %s, %s, blas core %s", BUILD_VERSION, COMPILER,
                       *core ? core : "unknown");
+}
+
+char *version_agent(void)
+{
+    return str_format("ropewalk/%.*s", (int)strcspn(BUILD_VERSION, " "), BUILD_VERSION);
 }

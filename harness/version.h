@@ -9,4 +9,7 @@ char *version_text(void);
 /* Version, commit, compiler and BLAS core in one line without a newline. Free with free(). */
 char *version_line(void);
 
+/* "ropewalk/0.1.0", as servers are told. Free with free(). */
+char *version_agent(void);
+
 #endif

@@ -152,17 +152,21 @@ static bool put_specs(Page *page, Err *err)
     return ok;
 }
 
+/* The hub's address with the commit in it; of what lay on this machine only the name. */
+#define AS_GIVEN "CASE WHEN path LIKE 'hf://%' THEN path ELSE name END"
+
 bool page_provenance(Page *page, Err *err)
 {
     static const char runs[] =
         "SELECT id AS run, status, started_at AS started, ended_at AS ended, n_jobs AS jobs,"
         " n_threads AS threads, machine, blas, version, command FROM run WHERE ?1 = 0 OR id = ?1 ORDER BY id";
     static const char models[] =
-        "SELECT name AS model, arch, format, n_params AS parameters, n_ctx_train AS \"trained length claimed\","
+        "SELECT " AS_GIVEN
+        " AS model, arch, format, n_params AS parameters, n_ctx_train AS \"trained length claimed\","
         " n_ctx_orig AS \"used\", theta AS base, n_rot AS d, rope_found AS \"scaling in the file\", tokenizer,"
         " hash, notes FROM model ORDER BY name, hash";
     static const char corpora[] =
-        "SELECT name AS corpus, n_bytes AS bytes, hash FROM corpus ORDER BY name, hash";
+        "SELECT " AS_GIVEN " AS corpus, n_bytes AS bytes, hash FROM corpus ORDER BY name, hash";
     static const char events[] =
         "SELECT run_id AS run, at, level, text FROM event WHERE ?1 = 0 OR run_id = ?1 ORDER BY id";
     static const char again[] =

@@ -83,6 +83,7 @@ bool hub_fixture_fetch(HubFixture *f, const char *text)
                       .context = f,
                       .backoff_s = 0.005};
     f->stopped = false;
+    f->err = (Err){0};
     buf_clear(&f->notes);
     hub_snapshot_free(&f->snapshot);
     if (!hub_address_parse(text, &address, &f->err)) return false;
@@ -94,6 +95,7 @@ bool hub_fixture_fetch(HubFixture *f, const char *text)
          hub_finish(hub, &f->snapshot, &f->err);
     hub_close(hub);
     hub_address_free(&address);
+    assert_int_equal(f->err.code == ERR_NONE, ok); /* main prints what is set */
     return ok;
 }
 

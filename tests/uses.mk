@@ -9,6 +9,7 @@ USES_test_http := base
 USES_test_hub := base
 USES_test_hub_faults := base
 USES_fuzz_hub := base
+USES_test_fetch := harness datasets models reports base
 USES_test_rope := models base
 USES_test_kernels := models base
 USES_test_corpus := datasets models base

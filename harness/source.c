@@ -1,0 +1,113 @@
+#include "harness/source.h"
+
+#include <stdlib.h>
+
+#include "base/mem.h"
+#include "base/str.h"
+#include "harness/cli_axis.h"
+#include "harness/fetch.h"
+#include "harness/terminal.h"
+
+/* What a dry run of another command says of a model that is not here. */
+static bool refuse_missing(const Fetched *fetched, const char *given, Err *err)
+{
+    char missing[BYTES_TEXT_SIZE], total[BYTES_TEXT_SIZE];
+    bytes_text((double)fetched->n_missing, missing);
+    bytes_text((double)fetched->n_bytes, total);
+    return err_set(err, ERR_NET,
+                   "%s: %s of %s are not here, and a dry run fetches nothing; to fetch them: "
+                   "ropewalk fetch %s",
+                   given, missing, total, given);
+}
+
+static bool is_complete(const HubSnapshot *snapshot)
+{
+    for (size_t i = 0; i < snapshot->n_files; i++)
+        if (snapshot->files[i].wanted && !snapshot->files[i].is_here) return false;
+    return true;
+}
+
+static bool open_one(Options *options, const char *given, FetchKind kind, Err *err)
+{
+    Fetched fetched;
+    FetchAsk ask = {
+        .address = given, .kind = kind, .quiet = options->quiet, .dry_run = options->dry_run};
+    if (!hub_is_address(given) || source_find(options, given)) return true;
+    if (!fetch_open(&ask, &fetched, err)) {
+        if (err->code == ERR_CANCELLED) fetch_print_stopped(options);
+        return false;
+    }
+    bool ok =
+        !options->dry_run || is_complete(&fetched.snapshot) || refuse_missing(&fetched, given, err);
+    if (ok) {
+        options->sources =
+            mem_realloc(options->sources, options->n_sources + 1, sizeof *options->sources);
+        options->sources[options->n_sources++] = (HubSource){
+            .given = str_dup(given),
+            .path = str_dup(fetched.path),
+            .name = str_dup(fetched.name),
+            .origin = str_dup(fetched.origin),
+        };
+    }
+    fetch_close(&fetched);
+    return ok;
+}
+
+bool sources_open(const Command *command, Options *options, Err *err)
+{
+    if (!command->runs_model && !command->opens_model) return true;
+    for (size_t i = 0; i < options->model.n; i++)
+        if (!open_one(options, options->model.items[i], FETCH_MODEL, err)) return false;
+    for (size_t i = 0; i < options->arguments.n; i++)
+        if (!open_one(options, options->arguments.items[i], FETCH_MODEL, err)) return false;
+    return !options->corpus || open_one(options, options->corpus, FETCH_TEXT, err);
+}
+
+void sources_free(Options *options)
+{
+    for (size_t i = 0; i < options->n_sources; i++) {
+        free(options->sources[i].given);
+        free(options->sources[i].path);
+        free(options->sources[i].name);
+        free(options->sources[i].origin);
+    }
+    free(options->sources);
+    options->sources = NULL;
+    options->n_sources = 0;
+}
+
+const HubSource *source_find(const Options *options, const char *given)
+{
+    for (size_t i = 0; i < options->n_sources; i++)
+        if (str_equal(options->sources[i].given, given)) return &options->sources[i];
+    return NULL;
+}
+
+const char *source_path(const Options *options, const char *given)
+{
+    const HubSource *source = source_find(options, given);
+    return source ? source->path : given;
+}
+
+/* The address with the commit of what was given, or that itself. */
+static const char *origin_of(const Options *options, const char *given)
+{
+    const HubSource *source = source_find(options, given);
+    return source ? source->origin : given;
+}
+
+Options sources_pin(const Options *options)
+{
+    Options pinned = *options;
+    pinned.model = (StringList){0};
+    for (size_t i = 0; i < options->model.n; i++)
+        string_list_add(&pinned.model, str_dup(origin_of(options, options->model.items[i])));
+    if (options->corpus) pinned.corpus = str_dup(origin_of(options, options->corpus));
+    return pinned;
+}
+
+void sources_unpin(Options *pinned)
+{
+    string_list_free(&pinned->model);
+    free(pinned->corpus);
+}

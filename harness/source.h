@@ -1,0 +1,30 @@
+/* Where --model and --corpus lead on this machine. A path is itself; an address of the hub is fetched first. */
+#ifndef HARNESS_SOURCE_H
+#define HARNESS_SOURCE_H
+
+#include "harness/cli.h"
+
+struct HubSource {
+    char *given;  /* as it stands on the command line */
+    char *path;   /* on this machine */
+    char *name;   /* for tables: "org/name[/file]" */
+    char *origin; /* for the record: the address with the commit in it */
+};
+
+/* Fetches every address among the options of a command that opens models. A dry run fetches nothing.
+ * Errors: as fetch_open; NET (a dry run, and files are missing). */
+bool sources_open(const Command *command, Options *options, Err *err) MUST_USE;
+void sources_free(Options *options);
+
+/* A shallow copy of the options in which addresses of the hub are those with the commit: what a record of a run holds, so that it
+ * can be run again. Free with sources_unpin; the options must outlive it. */
+Options sources_pin(const Options *options);
+void sources_unpin(Options *pinned);
+
+/* The source of what was given, or NULL where that is a path. */
+const HubSource *source_find(const Options *options, const char *given);
+
+/* Path on this machine of what was given; lends. */
+const char *source_path(const Options *options, const char *given);
+
+#endif
