@@ -12,7 +12,7 @@ B       := build/$(VARIANT)
 # Lowest layer first; a layer may use those before it (tools/check_layers).
 LAYERS  := base models datasets reports harness
 
-PACKAGES := openblas sqlite3 jansson libpcre2-8 libutf8proc yaml-0.1 libcrypto libcurl
+PACKAGES := openblas sqlite3 jansson libpcre2-8 libutf8proc yaml-0.1 libcrypto libcurl zlib
 PKG_CFLAGS := $(shell pkg-config --cflags $(PACKAGES) 2>/dev/null)
 PKG_LIBS   := $(shell pkg-config --libs $(PACKAGES) 2>/dev/null)
 $(if $(PKG_LIBS),,$(info Libraries are missing: `make deps` installs them, or names them.))

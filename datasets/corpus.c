@@ -6,6 +6,7 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "datasets/text_file.h"
 
 bool document_split_parse(const char *text, DocumentSplit *split, Err *err)
 {
@@ -15,13 +16,18 @@ bool document_split_parse(const char *text, DocumentSplit *split, Err *err)
         split->rule = DOCUMENTS_BLANK_LINE;
         return true;
     }
+    if (str_starts_with(text, "field=") && text[6]) {
+        split->field = text + 6;
+        return true;
+    }
     split->rule = DOCUMENTS_TOKENS;
     if (str_starts_with(text, "tokens=") && str_to_size(text + 7, &split->n_tokens) &&
         split->n_tokens > 0)
         return true;
-    return err_set(err, ERR_USAGE,
-                   "--documents %s: allowed are file, blank-line and tokens=N with N above 0",
-                   text);
+    return err_set(
+        err, ERR_USAGE,
+        "--documents %s: allowed are file, blank-line, tokens=N with N above 0, and field=NAME",
+        text);
 }
 
 /* What corpus_open works on. */
@@ -84,19 +90,34 @@ static bool read_paragraphs(Reader *reader, const char *text, size_t n, Err *err
     return end <= begin || read_stretch(reader, text + begin, end - begin, err);
 }
 
+/* A text of its own: a file, or a record of one. */
+static bool read_text(void *context, const char *text, size_t n, Err *err)
+{
+    Reader *reader = context;
+    return reader->split->rule == DOCUMENTS_BLANK_LINE ? read_paragraphs(reader, text, n, err)
+                                                       : read_stretch(reader, text, n, err);
+}
+
+/* Which of a record's texts is meant decides the corpus as its bytes do. */
+static void hash_field(Reader *reader, const char *field)
+{
+    if (!field) field = TEXT_DEFAULT_FIELD;
+    hash_add(reader->hash, field, strlen(field) + 1);
+}
+
 static bool read_file(Reader *reader, const char *path, Err *err)
 {
-    FileMap map = {0};
-    if (!file_map(path, &map, err)) return false;
-    uint64_t size = map.size;
+    TextFile file;
+    if (!text_open(path, &file, err)) return false;
+    uint64_t size = file.n;
     hash_add(reader->hash, &size, sizeof size);
-    if (size) hash_add(reader->hash, map.data, map.size);
+    if (size) hash_add(reader->hash, file.bytes, file.n);
+    if (file.is_jsonl) hash_field(reader, reader->split->field);
     reader->corpus->n_bytes += (int64_t)size;
-    const char *text = (const char *)map.data;
-    bool ok = reader->split->rule == DOCUMENTS_BLANK_LINE
-                  ? read_paragraphs(reader, text, map.size, err)
-                  : read_stretch(reader, text, map.size, err);
-    file_unmap(&map);
+    bool ok = file.is_jsonl ? text_each_record(file.bytes, file.n, reader->split->field, read_text,
+                                               reader, err)
+                            : read_text(reader, file.bytes, file.n, err);
+    text_close(&file);
     return ok || err_prefix(err, "%s", path);
 }
 

@@ -8,14 +8,15 @@
 #include "models/backend.h"
 
 typedef enum {
-    DOCUMENTS_FILE,       /* each file is one */
+    DOCUMENTS_FILE,       /* each file, or record of a .jsonl, is one */
     DOCUMENTS_BLANK_LINE, /* blank lines part them */
     DOCUMENTS_TOKENS,     /* every N tokens */
 } DocumentRule;
 
 typedef struct {
     DocumentRule rule;
-    int64_t n_tokens; /* for DOCUMENTS_TOKENS */
+    int64_t n_tokens;  /* for DOCUMENTS_TOKENS */
+    const char *field; /* of a .jsonl's records that holds the text; NULL: TEXT_DEFAULT_FIELD */
 } DocumentSplit;
 
 typedef struct {
@@ -35,11 +36,13 @@ typedef struct {
     int64_t n_documents;
 } Corpus;
 
-/* Reads "file", "blank-line" or "tokens=N". Errors: USAGE. */
+/* Reads "file", "blank-line", "tokens=N" or "field=NAME" (a file or record is one; records hold their text in NAME), whose text must
+ * outlive the split. Errors: USAGE. */
 bool document_split_parse(const char *text, DocumentSplit *split, Err *err) MUST_USE;
 
-/* Reads and tokenises a text file, or every file of a folder. Data never becomes control tokens.
- * Errors: INPUT (absent, empty: nothing to score), UNSUPPORTED (the model has no tokenizer). */
+/* Reads and tokenises a text file, or every file of a folder; see datasets/text_file.h for the formats. Data never becomes
+ * control tokens. The hash does not see how a file was packed.
+ * Errors: INPUT (absent, damaged, empty: nothing to score), UNSUPPORTED (a format that is not read, the model has no tokenizer). */
 Corpus *corpus_open(const char *path, const DocumentSplit *split, const Backend *backend,
                     Err *err) MUST_USE;
 void corpus_free(Corpus *corpus);

@@ -32,6 +32,7 @@ typedef struct {
     StringList probe; /* each "NAME[:key=value,…]" */
     char *corpus;
     char *documents;
+    char *field;        /* of a .jsonl's records; NULL: "text" */
     double theta;       /* 0: the model's */
     int64_t dim;        /* 0: the model's */
     int64_t n_ctx_orig; /* 0: the model's */

@@ -1,8 +1,12 @@
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include "base/str.h"
+#include "datasets/catalog.h"
 #include "harness/commands.h"
 #include "harness/probe.h"
+#include "harness/source.h"
 #include "models/weights.h"
 #include "reports/report.h"
 
@@ -71,11 +75,41 @@ static void print_reports(bool details)
         print_row(format->name, format->help);
 }
 
+/* "here: PATH", or what to do about it. */
+static void print_state(const CatalogRow *row, const char *folder)
+{
+    Err err;
+    char *path = catalog_path(row, folder);
+    if (!path)
+        printf("  %-16s not here: put it into %s as %.*s\n", "", folder,
+               (int)strcspn(row->files, " "), row->files);
+    else if (catalog_check(row, path, &err))
+        printf("  %-16s here: %s\n", "", path);
+    else
+        printf("  %-16s other bytes: %s\n", "", err.text);
+    free(path);
+}
+
+static void print_corpora(bool details)
+{
+    char *folder = source_texts_folder();
+    for (const CatalogRow *row = catalog_rows; row->name; row++) {
+        print_row(row->name, row->help);
+        if (!details) continue;
+        printf("  %-16s %lld bytes, %s, --documents %s\n", "", (long long)row->n_bytes,
+               row->licence, row->documents);
+        printf("  %-16s source: %s\n", "", row->source);
+        print_state(row, folder);
+    }
+    free(folder);
+}
+
 static const Topic topics[] = {
     {"methods", print_methods},
     {"probes",  print_probes },
     {"formats", print_formats},
     {"reports", print_reports},
+    {"corpora", print_corpora},
 };
 
 int cmd_list(const Command *command, const Options *options, Err *err)

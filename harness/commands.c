@@ -122,8 +122,8 @@ const Command commands[] = {
      .run = cmd_list,
      .bit = COMMAND_LIST,
      .n_arguments = 1,
-     .help = "List methods, probes, formats or reports.",
-     .usage = "list [methods|probes|formats|reports]",
+     .help = "List methods, probes, formats, reports or corpora.",
+     .usage = "list [methods|probes|formats|reports|corpora]",
      .examples = "  ropewalk list\n"
                  "  ropewalk list methods\n"
                  "  ropewalk list probes\n"},

@@ -11,6 +11,7 @@
 #include "base/json.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "datasets/text_file.h"
 #include "harness/fetch.h"
 
 enum {
@@ -26,26 +27,26 @@ static const char *const beside_llama2c[] = {"tokenizer.bin", "tok*.bin"};
 /* Text files that are read. */
 static const char *const texts[] = {"*.txt", "*.jsonl", "*.txt.gz", "*.jsonl.gz"};
 
-/* What is found instead, and what to do about it. */
+/* Weights that are found instead, and what to do about it. */
 static const struct {
     const char *pattern;
-    FetchKind kind;
     const char *what;
-} unread[] = {
-    {"*.parquet", FETCH_TEXT,
-     "Parquet is not read; convert it: python3 -c \"import datasets; "
-     "datasets.load_dataset('REPO', split='test').to_json('text.jsonl')\", then --corpus text.jsonl" },
-    {"*.arrow",   FETCH_TEXT,  "Arrow is not read; convert it to .txt or .jsonl"                     },
-    {"*.zst",     FETCH_TEXT,  "zstd is not read; unpack it, then give the file to --corpus"         },
-    {"*.zip",     FETCH_TEXT,  "zip is not read; unpack it, then give the file to --corpus"          },
-    {"*.csv",     FETCH_TEXT,  "CSV is not read; convert it to .txt or .jsonl"                       },
-    {"*.bin",     FETCH_MODEL,
+} unread_weights[] = {
+    {"*.bin",
      "weights are Python pickles, which can run code when they are read; convert them to safetensors"},
-    {"*.pth",     FETCH_MODEL,
+    {"*.pth",
      "weights are Python pickles, which can run code when they are read; convert them to safetensors"},
-    {"*.onnx",    FETCH_MODEL, "ONNX is not read; safetensors or GGUF is"                            },
-    {"*.msgpack", FETCH_MODEL, "Flax weights are not read; safetensors or GGUF is"                   },
+    {"*.onnx",    "ONNX is not read; safetensors or GGUF is"                                         },
+    {"*.msgpack", "Flax weights are not read; safetensors or GGUF is"                                },
 };
+
+static const char *why_unread(const char *name, FetchKind kind)
+{
+    if (kind == FETCH_TEXT) return text_unread(name);
+    for (size_t i = 0; i < COUNT_OF(unread_weights); i++)
+        if (fnmatch(unread_weights[i].pattern, name, 0) == 0) return unread_weights[i].what;
+    return NULL;
+}
 
 /* Whether a file lies in a folder ("" or one that ends in a slash), itself and not below it, and its name matches. */
 static bool lies_in(const HubFile *file, const char *folder, const char *pattern)
@@ -98,14 +99,12 @@ static void want_beside(HubSnapshot *snapshot, const char *name)
 static char *refuse(const HubSnapshot *snapshot, const char *folder, FetchKind kind, Err *err)
 {
     const char *repo = snapshot->address.repo;
-    for (size_t u = 0; u < COUNT_OF(unread); u++) {
-        for (size_t i = 0; kind == unread[u].kind && i < snapshot->n_files; i++) {
-            const char *name = snapshot->files[i].name;
-            if (!str_starts_with(name, folder) || fnmatch(unread[u].pattern, name, 0) != 0)
-                continue;
-            err_set(err, ERR_UNSUPPORTED, "%s holds %s: %s", repo, name, unread[u].what);
-            return NULL;
-        }
+    for (size_t i = 0; i < snapshot->n_files; i++) {
+        const char *name = snapshot->files[i].name;
+        const char *why = str_starts_with(name, folder) ? why_unread(name, kind) : NULL;
+        if (!why) continue;
+        err_set(err, ERR_UNSUPPORTED, "%s holds %s: %s", repo, name, why);
+        return NULL;
     }
     err_set(err, snapshot->from_cache ? ERR_NET : ERR_INPUT, "%s%s%s at %s holds no %s", repo,
             *folder ? "/" : "", folder, snapshot->commit,
@@ -173,9 +172,9 @@ static char *choose_model(HubSnapshot *snapshot, const char *folder, Err *err)
 
 static char *choose_file(HubSnapshot *snapshot, HubFile *file, FetchKind kind, Err *err)
 {
-    for (size_t i = 0; kind == FETCH_TEXT && i < COUNT_OF(unread); i++) {
-        if (unread[i].kind != kind || fnmatch(unread[i].pattern, file->name, 0) != 0) continue;
-        err_set(err, ERR_UNSUPPORTED, "%s: %s", file->name, unread[i].what);
+    const char *why = kind == FETCH_TEXT ? text_unread(file->name) : NULL;
+    if (why) {
+        err_set(err, ERR_UNSUPPORTED, "%s: %s", file->name, why);
         return NULL;
     }
     file->wanted = true;

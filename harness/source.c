@@ -1,9 +1,12 @@
 #include "harness/source.h"
 
 #include <stdlib.h>
+#include <string.h>
 
+#include "base/file.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "datasets/catalog.h"
 #include "harness/cli_axis.h"
 #include "harness/fetch.h"
 #include "harness/terminal.h"
@@ -27,29 +30,73 @@ static bool is_complete(const HubSnapshot *snapshot)
     return true;
 }
 
-static bool open_one(Options *options, const char *given, FetchKind kind, Err *err)
+/* Takes the strings. */
+static void add_source(Options *options, HubSource source)
+{
+    options->sources =
+        mem_realloc(options->sources, options->n_sources + 1, sizeof *options->sources);
+    options->sources[options->n_sources++] = source;
+}
+
+static bool fetch_one(Options *options, const char *given, FetchKind kind, Err *err)
 {
     Fetched fetched;
     FetchAsk ask = {
         .address = given, .kind = kind, .quiet = options->quiet, .dry_run = options->dry_run};
-    if (!hub_is_address(given) || source_find(options, given)) return true;
     if (!fetch_open(&ask, &fetched, err)) {
         if (err->code == ERR_CANCELLED) fetch_print_stopped(options);
         return false;
     }
     bool ok =
         !options->dry_run || is_complete(&fetched.snapshot) || refuse_missing(&fetched, given, err);
-    if (ok) {
-        options->sources =
-            mem_realloc(options->sources, options->n_sources + 1, sizeof *options->sources);
-        options->sources[options->n_sources++] = (HubSource){
-            .given = str_dup(given),
-            .path = str_dup(fetched.path),
-            .name = str_dup(fetched.name),
-            .origin = str_dup(fetched.origin),
-        };
-    }
+    if (ok)
+        add_source(options, (HubSource){.given = str_dup(given),
+                                        .path = str_dup(fetched.path),
+                                        .name = str_dup(fetched.name),
+                                        .origin = str_dup(fetched.origin)});
     fetch_close(&fetched);
+    return ok;
+}
+
+static bool open_one(Options *options, const char *given, FetchKind kind, Err *err)
+{
+    if (!hub_is_address(given) || source_find(options, given)) return true;
+    return fetch_one(options, given, kind, err);
+}
+
+char *source_texts_folder(void)
+{
+    const char *texts = getenv("ROPEWALK_TEXTS");
+    const char *data = getenv("XDG_DATA_HOME");
+    const char *home = getenv("HOME");
+    if (texts && *texts) return str_dup(texts);
+    if (data && *data) return file_join(data, "ropewalk/texts");
+    return str_format("%s/.local/share/ropewalk/texts", home ? home : "");
+}
+
+static bool refuse_absent(const CatalogRow *row, const char *folder, Err *err)
+{
+    return err_set(err, ERR_INPUT,
+                   "%s is not here: put it into %s as %.*s (%lld bytes); it comes from %s",
+                   row->name, folder, (int)strcspn(row->files, " "), row->files,
+                   (long long)row->n_bytes, row->source);
+}
+
+/* A text of the catalog, unless a file of that name lies here. */
+static bool open_known(Options *options, const char *given, Err *err)
+{
+    const CatalogRow *row = file_exists(given) ? NULL : catalog_find(given);
+    if (!row || source_find(options, given)) return true;
+    char *folder = source_texts_folder();
+    char *path = catalog_path(row, folder);
+    bool ok = path ? catalog_check(row, path, err) : refuse_absent(row, folder, err);
+    if (ok)
+        add_source(options, (HubSource){.given = str_dup(given),
+                                        .path = str_dup(path),
+                                        .name = str_dup(row->name),
+                                        .origin = str_dup(row->name)});
+    free(path);
+    free(folder);
     return ok;
 }
 
@@ -60,7 +107,8 @@ bool sources_open(const Command *command, Options *options, Err *err)
         if (!open_one(options, options->model.items[i], FETCH_MODEL, err)) return false;
     for (size_t i = 0; i < options->arguments.n; i++)
         if (!open_one(options, options->arguments.items[i], FETCH_MODEL, err)) return false;
-    return !options->corpus || open_one(options, options->corpus, FETCH_TEXT, err);
+    return !options->corpus || (open_one(options, options->corpus, FETCH_TEXT, err) &&
+                                open_known(options, options->corpus, err));
 }
 
 void sources_free(Options *options)

@@ -1,4 +1,5 @@
-/* Where --model and --corpus lead on this machine. A path is itself; an address of the hub is fetched first. */
+/* Where --model and --corpus lead on this machine. A path is itself; an address of the hub is fetched first; a name of the
+ * catalog is looked for in the folder of texts. */
 #ifndef HARNESS_SOURCE_H
 #define HARNESS_SOURCE_H
 
@@ -15,6 +16,10 @@ struct HubSource {
  * Errors: as fetch_open; NET (a dry run, and files are missing). */
 bool sources_open(const Command *command, Options *options, Err *err) MUST_USE;
 void sources_free(Options *options);
+
+/* The folder that texts of the catalog are looked for in: $ROPEWALK_TEXTS, else ropewalk/texts under $XDG_DATA_HOME or ~/.local/share. Free
+ * with free(). */
+char *source_texts_folder(void);
 
 /* A shallow copy of the options in which addresses of the hub are those with the commit: what a record of a run holds, so that it
  * can be run again. Free with sources_unpin; the options must outlive it. */

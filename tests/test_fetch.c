@@ -137,7 +137,7 @@ static void test_what_cannot_be_read_or_meant_is_named(void **state)
          .path = "x.parquet",
          .names = "x.parquet",
          .code = ERR_UNSUPPORTED,
-         .chosen = "to_json('text.jsonl')"},
+         .chosen = "to_json('text.jsonl'"},
         {                                                                                                                  .kind = FETCH_TEXT,
          .names = "README.md",
          .code = ERR_INPUT,
