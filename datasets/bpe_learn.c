@@ -9,9 +9,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/file.h"
 #include "base/json.h"
 #include "base/mem.h"
+#include "datasets/text_file.h"
 #include "models/byte_level.h"
 #include "models/vocab.h"
 
@@ -76,30 +76,24 @@ bool bpe_learner_add(BpeLearner *learner, const char *text, size_t n, int64_t ti
     return true;
 }
 
-static bool add_file(BpeLearner *learner, const char *path, Err *err)
+static bool add_once(void *context, const char *text, size_t n, Err *err)
 {
-    FileMap map = {0};
-    if (!file_map(path, &map, err)) return false;
-    bool ok = bpe_learner_add(learner, (const char *)map.data, map.size, 1, err);
-    file_unmap(&map);
+    return bpe_learner_add(context, text, n, 1, err);
+}
+
+static bool add_file(void *context, const char *path, Err *err)
+{
+    TextFile file;
+    if (!text_open(path, &file, err)) return false;
+    bool ok = file.is_jsonl ? text_each_record(file.bytes, file.n, NULL, add_once, context, err)
+                            : add_once(context, file.bytes, file.n, err);
+    text_close(&file);
     return ok || err_prefix(err, "%s", path);
 }
 
 bool bpe_learner_add_path(BpeLearner *learner, const char *path, Err *err)
 {
-    char **names;
-    size_t n;
-    if (!file_is_dir(path)) return add_file(learner, path, err);
-    if (!file_list_dir(path, &names, &n, err)) return false;
-    bool ok = true;
-    for (size_t i = 0; i < n; i++) {
-        char *file = file_join(path, names[i]);
-        ok = ok && add_file(learner, file, err);
-        free(file);
-        free(names[i]);
-    }
-    free(names);
-    return ok;
+    return text_each_path(path, add_file, learner, err);
 }
 
 /* A piece as symbols, which merges make fewer. */

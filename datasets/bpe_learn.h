@@ -25,7 +25,7 @@ void bpe_learner_free(BpeLearner *learner);
 bool bpe_learner_add(BpeLearner *learner, const char *text, size_t n, int64_t times,
                      Err *err) MUST_USE;
 
-/* Counts a text file, or every file of a folder, once. Errors: INPUT. */
+/* Counts the texts of a file, or of every file of a folder, once; of records the field "text". Errors: INPUT, UNSUPPORTED (as text_open). */
 bool bpe_learner_add_path(BpeLearner *learner, const char *path, Err *err) MUST_USE;
 
 /* One merge: the ids of two neighbours, which become the id BPE_N_FIXED + rank. */

@@ -105,8 +105,9 @@ static void hash_field(Reader *reader, const char *field)
     hash_add(reader->hash, field, strlen(field) + 1);
 }
 
-static bool read_file(Reader *reader, const char *path, Err *err)
+static bool read_file(void *context, const char *path, Err *err)
 {
+    Reader *reader = context;
     TextFile file;
     if (!text_open(path, &file, err)) return false;
     uint64_t size = file.n;
@@ -119,22 +120,6 @@ static bool read_file(Reader *reader, const char *path, Err *err)
                             : read_text(reader, file.bytes, file.n, err);
     text_close(&file);
     return ok || err_prefix(err, "%s", path);
-}
-
-static bool read_folder(Reader *reader, const char *path, Err *err)
-{
-    char **names;
-    size_t n;
-    if (!file_list_dir(path, &names, &n, err)) return false;
-    bool ok = true;
-    for (size_t i = 0; i < n; i++) {
-        char *file = file_join(path, names[i]);
-        ok = ok && read_file(reader, file, err);
-        free(file);
-        free(names[i]);
-    }
-    free(names);
-    return ok;
 }
 
 /* "corpus" of "dir/corpus" and of "dir/corpus/". */
@@ -153,7 +138,7 @@ static bool read_all(Reader *reader, const char *path, Err *err)
 {
     uint64_t split[2] = {(uint64_t)reader->split->rule, (uint64_t)reader->split->n_tokens};
     hash_add(reader->hash, split, sizeof split);
-    bool ok = file_is_dir(path) ? read_folder(reader, path, err) : read_file(reader, path, err);
+    bool ok = text_each_path(path, read_file, reader, err);
     if (ok && reader->tokens.n == 0)
         return err_set(err, ERR_INPUT, "%s: the text is empty, nothing to score", path);
     return ok;

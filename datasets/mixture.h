@@ -11,6 +11,7 @@
 #ifndef DATASETS_MIXTURE_H
 #define DATASETS_MIXTURE_H
 
+#include "base/params.h"
 #include "datasets/corpus.h"
 
 /* What a recipe may set. Numbers of digits are whole. */
@@ -35,24 +36,8 @@ typedef struct {
     double weight_recalled; /* of a value that was listed before */
 } MixtureOptions;
 
-/* One of them, for recipes and help. */
-typedef struct {
-    const char *name;
-    size_t offset; /* in MixtureOptions */
-    double low, high;
-    bool is_whole;
-    double value; /* the default */
-    const char *help;
-} MixtureParam;
-
-/* The table of all options, *n of them. */
-const MixtureParam *mixture_params(size_t *n);
-
-void mixture_options_default(MixtureOptions *options);
-
-/* Sets one by its name. Errors: USAGE (no such name: says the nearest; a value out of range). */
-bool mixture_options_set(MixtureOptions *options, const char *name, double value,
-                         Err *err) MUST_USE;
+/* Their names, ranges and defaults. */
+const ParamTable *mixture_params(void);
 
 /* Whether they go together: shares that sum to 1 at most, digits_low not above digits_high.
  * Errors: USAGE. */

@@ -1,7 +1,3 @@
-#include <math.h>
-#include <string.h>
-
-#include "base/str.h"
 #include "datasets/haystack.h"
 #include "datasets/mixture.h"
 
@@ -12,7 +8,7 @@
 
 enum { MIN_DIGITS = HAYSTACK_MIN_TRAINING_DIGITS, MAX_DIGITS = HAYSTACK_MAX_DIGITS };
 
-static const MixtureParam params[] = {
+static const Param params[] = {
     {SHARE(passkey),          0.35, "share of rows with a passkey document"                         },
     {SHARE(repeat),           0.15, "share of rows with a segment that is repeated"                 },
     {SHARE(recall),           0.10,
@@ -35,48 +31,10 @@ static const MixtureParam params[] = {
     {WEIGHT(weight_recalled), 2.0,  "weight of a value that was listed before"                      },
 };
 
-const MixtureParam *mixture_params(size_t *n)
+const ParamTable *mixture_params(void)
 {
-    *n = COUNT_OF(params);
-    return params;
-}
-
-static double *field_of(MixtureOptions *options, const MixtureParam *param)
-{
-    return (double *)(void *)((char *)options + param->offset);
-}
-
-void mixture_options_default(MixtureOptions *options)
-{
-    for (size_t i = 0; i < COUNT_OF(params); i++)
-        *field_of(options, &params[i]) = params[i].value;
-}
-
-static bool refuse_name(const char *name, Err *err)
-{
-    const MixtureParam *nearest = &params[0];
-    for (size_t i = 1; i < COUNT_OF(params); i++)
-        if (str_distance(name, params[i].name) < str_distance(name, nearest->name))
-            nearest = &params[i];
-    char shown[64];
-    str_escape(name, strlen(name), shown, sizeof shown);
-    return err_set(err, ERR_USAGE, "the mixture has no option \"%s\"; the nearest is \"%s\"", shown,
-                   nearest->name);
-}
-
-bool mixture_options_set(MixtureOptions *options, const char *name, double value, Err *err)
-{
-    const MixtureParam *param = NULL;
-    for (size_t i = 0; i < COUNT_OF(params) && !param; i++)
-        if (str_equal(name, params[i].name)) param = &params[i];
-    if (!param) return refuse_name(name, err);
-    bool fits =
-        value >= param->low && value <= param->high && (!param->is_whole || value == trunc(value));
-    if (!fits)
-        return err_set(err, ERR_USAGE, "%s is %g, allowed are %s of %g to %g", name, value,
-                       param->is_whole ? "whole numbers" : "numbers", param->low, param->high);
-    *field_of(options, param) = value;
-    return true;
+    static const ParamTable table = {"the mixture", params, COUNT_OF(params)};
+    return &table;
 }
 
 bool mixture_options_check(const MixtureOptions *options, Err *err)

@@ -160,3 +160,20 @@ bool text_each_record(const char *bytes, size_t n, const char *field, TextVisito
     }
     return true;
 }
+
+bool text_each_path(const char *path, TextPathVisitor visit, void *context, Err *err)
+{
+    char **names;
+    size_t n;
+    if (!file_is_dir(path)) return visit(context, path, err);
+    if (!file_list_dir(path, &names, &n, err)) return false;
+    bool ok = true;
+    for (size_t i = 0; i < n; i++) {
+        char *file = file_join(path, names[i]);
+        ok = ok && visit(context, file, err);
+        free(file);
+        free(names[i]);
+    }
+    free(names);
+    return ok;
+}

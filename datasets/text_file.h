@@ -37,4 +37,10 @@ typedef bool (*TextVisitor)(void *context, const char *text, size_t n, Err *err)
 bool text_each_record(const char *bytes, size_t n, const char *field, TextVisitor visit,
                       void *context, Err *err) MUST_USE;
 
+/* Called with the path of each file; false ends the walk. */
+typedef bool (*TextPathVisitor)(void *context, const char *path, Err *err);
+
+/* Calls visit with a file's path, or with that of every file of a folder, in order of names. Errors: INPUT, and those of visit. */
+bool text_each_path(const char *path, TextPathVisitor visit, void *context, Err *err) MUST_USE;
+
 #endif

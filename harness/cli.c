@@ -173,7 +173,7 @@ static bool read_words(CommandLine *line, Err *err)
 static const char *config_path(const CommandLine *line)
 {
     for (size_t i = 0; i < line->n; i++)
-        if (str_equal(line->items[i].row->name, "config")) return line->items[i].text;
+        if (option_names_file(line->items[i].row)) return line->items[i].text;
     return NULL;
 }
 
@@ -250,9 +250,7 @@ void cli_write_spec(const Command *command, const Options *options, Buf *out)
     Options pinned = sources_pin(options);
     for (const OptionRow *row = option_rows; row->name; row++) {
         Buf value = {0};
-        bool is_key =
-            takes(command, row) && !str_equal(row->name, "config") && !str_equal(row->name, "help");
-        if (is_key && option_write(row, &pinned, &value))
+        if (takes(command, row) && option_is_key(row) && option_write(row, &pinned, &value))
             buf_printf(out, "%s: %s\n", row->name, buf_text(&value));
         buf_free(&value);
     }

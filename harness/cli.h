@@ -65,6 +65,19 @@ typedef struct {
     char *ids;     /* token ids instead of a text */
     int64_t n_new; /* --n-new: tokens to generate */
     bool parse_special;
+    char *recipe;
+    char *out;  /* folder of a trained model */
+    char *init; /* model to train on */
+    bool resume;
+    StringList shape; /* each "name=value,…", as the next two */
+    StringList optimizer;
+    StringList mixture;
+    StringList phase; /* each "STEPS:ROWS:LENGTH,…" */
+    char *held_out;
+    char *tokenizer;
+    char *dtype;
+    int64_t n_steps; /* --steps; 0: as the phases say */
+    int64_t every;
     bool help;
     StringList arguments; /* what is not an option */
     char *revision;       /* of the hub, for fetch */

@@ -38,13 +38,19 @@ typedef struct {
 /* All rows. Ends with one whose name is NULL. */
 extern const OptionRow option_rows[];
 
-enum { OPTION_MAX_ROWS = 64 };
+enum { OPTION_MAX_ROWS = 80 };
 
 /* The row of a name or alias (n bytes, without dashes, "-" and "_" alike), or NULL. */
 const OptionRow *option_find(const char *name, size_t n);
 
 /* The row whose name or alias is nearest to a misspelt one, among those that a command takes, or NULL when none is near. */
 const OptionRow *option_nearest(const char *name, unsigned command);
+
+/* Whether a file of options may set it: not what names such a file, or asks for help. */
+bool option_is_key(const OptionRow *row);
+
+/* Whether the row names a file of options. */
+bool option_names_file(const OptionRow *row);
 
 /* Whether values of this type add up when the option is repeated. */
 bool option_is_list(OptionType type);

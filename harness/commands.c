@@ -149,5 +149,20 @@ const Command commands[] = {
          "  ropewalk generate --model models/walker --text \"And God said,\" --n-new 20\n"
          "  ropewalk generate --model models/walker --n-new 50\n"
          "  ropewalk generate --model models/walker --file README.md --n-new 20 --factor 8\n"},
-    {.name = NULL                                                                          },
+    {.name = "train",
+     .run = cmd_train,
+     .bit = COMMAND_TRAIN,
+     .runs_model = true,
+     .help = "Train a small model from a recipe, or a model on under another setting.",
+     .usage = "train --recipe FILE --out DIR [options]",
+     .about =
+         "Rows are made by seed alone: a run that was stopped and resumed gives the same weights, on any\n"
+         "number of threads. DIR gets config.json, model.safetensors, tokenizer.json, train.csv, loss.svg and\n"
+         "retrieval.svg. With --init, config.json names the scaling of --method. See docs/training.md.\n",
+     .examples =
+         "  ropewalk train --corpus README.md --shape d_model=32,n_heads=2 --phase 20:8:128 --out new\n"
+         "  ropewalk train --recipe models/walker/recipe.yaml --corpus README.md --held-out README.md \\\n"
+         "      --dry-run\n"
+         "  ropewalk train --init models/walker --corpus README.md --method ntk --n-ctx 512 --steps 2 --out t\n"},
+    {.name = NULL                                                                     },
 };

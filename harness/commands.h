@@ -19,7 +19,8 @@ enum {
     COMMAND_VERIFY = 1 << 10,
     COMMAND_COMPARE = 1 << 11,
     COMMAND_FETCH = 1 << 12,
-    COMMAND_ALL = (1 << 13) - 1,
+    COMMAND_TRAIN = 1 << 13,
+    COMMAND_ALL = (1 << 14) - 1,
 };
 
 int cmd_sweep(const Command *command, const Options *options, Err *err);
@@ -34,6 +35,7 @@ int cmd_audit(const Command *command, const Options *options, Err *err);
 int cmd_fetch(const Command *command, const Options *options, Err *err);
 int cmd_list(const Command *command, const Options *options, Err *err);
 int cmd_score(const Command *command, const Options *options, Err *err);
+int cmd_train(const Command *command, const Options *options, Err *err);
 int cmd_generate(const Command *command, const Options *options, Err *err);
 
 #endif

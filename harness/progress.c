@@ -17,35 +17,52 @@ enum { LINE_WIDTH = 78 };
 
 struct Progress {
     const Plan *plan;
-    bool shown;
+    ProgressLine line;
     size_t n;
     size_t n_ended;
     int n_jobs;
     double foretold_left;  /* nominal seconds of what is left */
     double foretold_ended; /* … of what ended */
     double measured;       /* seconds of what ended */
-    double last_drawn;
 };
 
-Progress *progress_open(const Plan *plan, bool quiet)
+ProgressLine progress_line_open(bool quiet)
 {
     const char *terminal = getenv("TERM");
     bool can_move = terminal && !str_equal(terminal, "dumb");
-    Progress *progress = mem_zalloc(1, sizeof *progress);
-    progress->plan = plan;
-    progress->shown = !quiet && can_move && isatty(STDERR_FILENO);
-    return progress;
+    return (ProgressLine){.shown = !quiet && can_move && isatty(STDERR_FILENO)};
 }
 
-static void clear_line(const Progress *progress)
+bool progress_line_is_due(const ProgressLine *line)
 {
-    if (progress->shown) fprintf(stderr, "\r\033[K");
+    return line->shown && clock_monotonic_s() - line->last_drawn >= 0.1;
+}
+
+void progress_line_draw(ProgressLine *line, const char *text)
+{
+    if (!line->shown) return;
+    line->last_drawn = clock_monotonic_s();
+    fprintf(stderr, "\r\033[K%.*s", LINE_WIDTH, text);
+    fflush(stderr);
+}
+
+void progress_line_clear(const ProgressLine *line)
+{
+    if (line->shown) fprintf(stderr, "\r\033[K");
+}
+
+Progress *progress_open(const Plan *plan, bool quiet)
+{
+    Progress *progress = mem_zalloc(1, sizeof *progress);
+    progress->plan = plan;
+    progress->line = progress_line_open(quiet);
+    return progress;
 }
 
 void progress_close(Progress *progress)
 {
     if (!progress) return;
-    clear_line(progress);
+    progress_line_clear(&progress->line);
     free(progress);
 }
 
@@ -54,7 +71,7 @@ void progress_start(void *context, const size_t *pending, size_t n, int n_jobs)
     Progress *progress = context;
     progress->n = n;
     progress->n_jobs = n_jobs;
-    for (size_t i = 0; progress->shown && i < n; i++)
+    for (size_t i = 0; progress->line.shown && i < n; i++)
         progress->foretold_left += plan_seconds(progress->plan, &progress->plan->cells[pending[i]]);
 }
 
@@ -79,16 +96,13 @@ static double seconds_left(const Progress *progress)
 static void draw(Progress *progress, const PlanCell *cell)
 {
     char left[PROGRESS_TEXT_SIZE];
-    double now = clock_monotonic_s();
-    if (now - progress->last_drawn < 0.1 && progress->n_ended < progress->n) return;
-    progress->last_drawn = now;
+    if (!progress_line_is_due(&progress->line) && progress->n_ended < progress->n) return;
     progress_time_text(seconds_left(progress), left);
     char *line = str_format("%zu of %zu cells, %s left: %s %s at %lld", progress->n_ended,
                             progress->n, left, progress->plan->probes[cell->probe].probe->name,
                             plan_setting(progress->plan, cell)->label,
                             (long long)plan_n_ctx(progress->plan, cell));
-    fprintf(stderr, "\r\033[K%.*s", LINE_WIDTH, line);
-    fflush(stderr);
+    progress_line_draw(&progress->line, line);
     free(line);
 }
 
@@ -96,7 +110,7 @@ void progress_cell(void *context, size_t cell, const CellResult *result)
 {
     Progress *progress = context;
     progress->n_ended++;
-    if (!progress->shown) return;
+    if (!progress->line.shown) return;
     double foretold = plan_seconds(progress->plan, &progress->plan->cells[cell]);
     progress->foretold_left -= foretold;
     progress->foretold_ended += foretold;

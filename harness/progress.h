@@ -1,12 +1,28 @@
-/* How far a sweep is and how long it will take: one line on a terminal, nothing elsewhere. */
+/* How far work is and how long it will take: one line on a terminal, nothing elsewhere. */
 #ifndef HARNESS_PROGRESS_H
 #define HARNESS_PROGRESS_H
 
 #include "harness/plan.h"
 
+/* The line. Drawn on stderr when it is a terminal that can move its cursor and quiet is not set, ten times a second at most. */
+typedef struct {
+    bool shown;
+    double last_drawn;
+} ProgressLine;
+
+ProgressLine progress_line_open(bool quiet);
+
+/* Whether it is time to draw it again: then the caller makes the text. */
+bool progress_line_is_due(const ProgressLine *line);
+void progress_line_draw(ProgressLine *line, const char *text);
+
+/* Takes it away, for other output. */
+void progress_line_clear(const ProgressLine *line);
+
+/* That of a sweep. */
 typedef struct Progress Progress;
 
-/* Shows on stderr when it is a terminal that can move its cursor and quiet is not set. The plan must outlive it. */
+/* The plan must outlive it. */
 Progress *progress_open(const Plan *plan, bool quiet);
 
 /* Takes the line away. */

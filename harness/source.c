@@ -58,9 +58,10 @@ static bool fetch_one(Options *options, const char *given, FetchKind kind, Err *
     return ok;
 }
 
+/* `given` may be NULL: an option that was not named. */
 static bool open_one(Options *options, const char *given, FetchKind kind, Err *err)
 {
-    if (!hub_is_address(given) || source_find(options, given)) return true;
+    if (!given || !hub_is_address(given) || source_find(options, given)) return true;
     return fetch_one(options, given, kind, err);
 }
 
@@ -85,7 +86,7 @@ static bool refuse_absent(const CatalogRow *row, const char *folder, Err *err)
 /* A text of the catalog, unless a file of that name lies here. */
 static bool open_known(Options *options, const char *given, Err *err)
 {
-    const CatalogRow *row = file_exists(given) ? NULL : catalog_find(given);
+    const CatalogRow *row = !given || file_exists(given) ? NULL : catalog_find(given);
     if (!row || source_find(options, given)) return true;
     char *folder = source_texts_folder();
     char *path = catalog_path(row, folder);
@@ -100,6 +101,11 @@ static bool open_known(Options *options, const char *given, Err *err)
     return ok;
 }
 
+static bool open_text(Options *options, const char *given, Err *err)
+{
+    return open_one(options, given, FETCH_TEXT, err) && open_known(options, given, err);
+}
+
 bool sources_open(const Command *command, Options *options, Err *err)
 {
     if (!command->runs_model && !command->opens_model) return true;
@@ -107,8 +113,8 @@ bool sources_open(const Command *command, Options *options, Err *err)
         if (!open_one(options, options->model.items[i], FETCH_MODEL, err)) return false;
     for (size_t i = 0; i < options->arguments.n; i++)
         if (!open_one(options, options->arguments.items[i], FETCH_MODEL, err)) return false;
-    return !options->corpus || (open_one(options, options->corpus, FETCH_TEXT, err) &&
-                                open_known(options, options->corpus, err));
+    return open_one(options, options->init, FETCH_MODEL, err) &&
+           open_text(options, options->corpus, err) && open_text(options, options->held_out, err);
 }
 
 void sources_free(Options *options)

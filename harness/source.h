@@ -1,4 +1,4 @@
-/* Where --model and --corpus lead on this machine. A path is itself; an address of the hub is fetched first; a name of the
+/* Where --model, --init, --corpus and --held-out lead on this machine. A path is itself; an address of the hub is fetched first; a name of the
  * catalog is looked for in the folder of texts. */
 #ifndef HARNESS_SOURCE_H
 #define HARNESS_SOURCE_H

@@ -107,11 +107,9 @@ static bool read_value(Reader *reader, const OptionRow *row)
     return fail_value(reader, row, "a single value or a list of them is allowed");
 }
 
-/* Whether a file may set the option: not what names the file itself or asks for help. */
 static bool is_key(const OptionRow *row, unsigned command)
 {
-    return row->commands & command && !str_equal(row->name, "config") &&
-           !str_equal(row->name, "help");
+    return row->commands & command && option_is_key(row);
 }
 
 static bool unknown_key(Reader *reader, const char *key)

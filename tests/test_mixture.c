@@ -84,7 +84,7 @@ static Mixture *open_mixture(const MixtureOptions *options)
 static MixtureOptions defaults(void)
 {
     MixtureOptions options;
-    mixture_options_default(&options);
+    params_default(mixture_params(), &options);
     return options;
 }
 
@@ -488,14 +488,18 @@ static void test_options_are_set_by_name_and_checked(void **state)
     (void)state;
     Err err = {0};
     MixtureOptions options = defaults();
-    assert_ok(mixture_options_set(&options, "weight_answer", 7.5, &err), &err);
+    assert_ok(params_set(mixture_params(), &options, "weight_answer", 7.5, &err), &err);
     assert_close(options.weight_answer, 7.5, 0, 0);
-    assert_err(mixture_options_set(&options, "weigth_answer", 1, &err), &err, ERR_USAGE,
+    assert_err(params_set(mixture_params(), &options, "weigth_answer", 1, &err), &err, ERR_USAGE,
                "nearest is \"weight_answer\"");
-    assert_err(mixture_options_set(&options, "passkey", 1.5, &err), &err, ERR_USAGE, "0 to 1");
-    assert_err(mixture_options_set(&options, "passkey", (double)NAN, &err), &err, ERR_USAGE, "nan");
-    assert_err(mixture_options_set(&options, "digits", 4.5, &err), &err, ERR_USAGE, "whole");
-    assert_err(mixture_options_set(&options, "digits_low", 2, &err), &err, ERR_USAGE, "3 to 9");
+    assert_err(params_set(mixture_params(), &options, "passkey", 1.5, &err), &err, ERR_USAGE,
+               "0 to 1");
+    assert_err(params_set(mixture_params(), &options, "passkey", (double)NAN, &err), &err,
+               ERR_USAGE, "nan");
+    assert_err(params_set(mixture_params(), &options, "digits", 4.5, &err), &err, ERR_USAGE,
+               "whole");
+    assert_err(params_set(mixture_params(), &options, "digits_low", 2, &err), &err, ERR_USAGE,
+               "3 to 9");
     assert_ok(mixture_options_check(&options, &err), &err);
     options.digits_low = 8;
     assert_err(mixture_options_check(&options, &err), &err, ERR_USAGE, "digits_low is 8");
@@ -505,17 +509,17 @@ static void test_options_are_set_by_name_and_checked(void **state)
     options = defaults();
     options.repeat_text = 0.6;
     assert_err(mixture_open(&options, &walker, text, 1, &err), &err, ERR_USAGE, "repeat_text");
-    size_t n;
-    const MixtureParam *params = mixture_params(&n);
-    assert_int_equal(n * sizeof(double), sizeof(MixtureOptions));
+    const ParamTable *table = mixture_params();
+    assert_int_equal(table->n * sizeof(double), sizeof(MixtureOptions));
     Buf manual = {0};
     assert_ok(file_read("docs/training-data.md", 1 << 20, &manual, &err), &err);
-    for (size_t i = 0; i < n; i++) {
-        char *row = str_format("| `%s` | %g | %s", params[i].name, params[i].value, params[i].help);
-        if (!strstr(buf_text(&manual), row)) fail_msg("the manual has no row %s", row);
-        free(row);
-        assert_true(params[i].offset == i * sizeof(double) && *params[i].help);
-        assert_ok(mixture_options_set(&options, params[i].name, params[i].value, &err), &err);
+    for (size_t i = 0; i < table->n; i++) {
+        const Param *row = &table->rows[i];
+        char *line = str_format("| `%s` | %g | %s", row->name, row->value, row->help);
+        if (!strstr(buf_text(&manual), line)) fail_msg("the manual has no row %s", line);
+        free(line);
+        assert_true(row->offset == i * sizeof(double) && *row->help);
+        assert_ok(params_set(table, &options, row->name, row->value, &err), &err);
     }
     buf_free(&manual);
 }

@@ -63,17 +63,25 @@ static void test_a_run_that_was_resumed_is_equal_to_one_that_never_stopped(void 
     take_steps(whole, N_STEPS);
     for (int stop = 0; stop <= N_STEPS; stop++) {
         Err err;
+        Buf log = {0};
+        Buf read = {0};
+        for (int i = 0; i < stop; i++)
+            buf_printf(&log, "step %d\n", i);
         Trainer *first = fixture_trainer(&options);
         Trainer *second = trainer_open(&options, &err);
         assert_ok(second, &err);
         take_steps(first, stop);
-        assert_ok(checkpoint_write(path, first, identity, &err), &err);
-        assert_ok(checkpoint_read(path, second, identity, &err), &err);
+        assert_ok(checkpoint_write(path, first, identity, &log, &err), &err);
+        assert_ok(checkpoint_read(path, second, identity, &read, &err), &err);
         assert_state_equal(second, first);
+        assert_int_equal(read.len, log.len);
+        assert_string_equal(buf_text(&read), buf_text(&log));
         take_steps(second, N_STEPS - stop);
         assert_state_equal(second, whole);
         trainer_close(first);
         trainer_close(second);
+        buf_free(&log);
+        buf_free(&read);
     }
     trainer_close(whole);
     free(path);
@@ -86,8 +94,10 @@ static void assert_refused(const TrainerOptions *options, const char *path, cons
     Err err;
     Trainer *trainer = fixture_trainer(options);
     Trainer *before = fixture_trainer(options);
-    assert_err(checkpoint_read(path, trainer, run, &err), &err, ERR_INPUT, text);
+    Buf log = {0};
+    assert_err(checkpoint_read(path, trainer, run, &log, &err), &err, ERR_INPUT, text);
     assert_state_equal(trainer, before);
+    assert_int_equal(log.len, 0);
     trainer_close(trainer);
     trainer_close(before);
 }
@@ -105,7 +115,7 @@ static void test_a_checkpoint_of_another_run_is_refused(void **state)
     Err err;
     Trainer *trainer = fixture_trainer(&options);
     take_steps(trainer, 2);
-    assert_ok(checkpoint_write(path, trainer, identity, &err), &err);
+    assert_ok(checkpoint_write(path, trainer, identity, &(Buf){0}, &err), &err);
     trainer_close(trainer);
     snprintf(other, sizeof other, "%s", identity);
     other[63] = '0';
@@ -125,7 +135,7 @@ static void test_a_damaged_checkpoint_is_refused(void **state)
     Err err;
     FileMap map;
     Trainer *trainer = fixture_trainer(&options);
-    assert_ok(checkpoint_write(path, trainer, identity, &err), &err);
+    assert_ok(checkpoint_write(path, trainer, identity, &(Buf){0}, &err), &err);
     trainer_close(trainer);
     assert_ok(file_map(path, &map, &err), &err);
     for (size_t n = 0; n < map.size; n += 1 + map.size / 20)

@@ -72,3 +72,6 @@ USES_test_bpe_learn := datasets models base
 USES_test_train := models base
 USES_test_train_files := models base
 USES_test_compare := reports base
+USES_test_params := base
+USES_test_recipe := harness datasets models reports base
+USES_fuzz_recipe := harness datasets models reports base

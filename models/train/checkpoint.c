@@ -3,6 +3,7 @@
  *     weights, mean, square   F32 [n]    as models/train/layout.h lays them out
  *     step                    U8 [8]     steps taken, little-endian
  *     identity                U8 [64]    hexadecimal digits
+ *     log                     U8 [any]   the owner's
  */
 #include "models/train/checkpoint.h"
 
@@ -35,7 +36,7 @@ static NamedTensor bytes_of(const char *name, const void *data, size_t n)
 }
 
 bool checkpoint_write(const char *path, Trainer *trainer, const char identity[HASH_HEX_SIZE],
-                      Err *err)
+                      const Buf *log, Err *err)
 {
     AdamwState state = trainer_state(trainer);
     size_t n = trainer_layout(trainer)->n;
@@ -43,9 +44,12 @@ bool checkpoint_write(const char *path, Trainer *trainer, const char identity[HA
     for (int i = 0; i < STEP_BYTES; i++)
         step[i] = (unsigned char)((uint64_t)trainer_steps(trainer) >> 8 * i);
     NamedTensor tensors[] = {
-        floats_of(vector_names[0], state.weights, n),   floats_of(vector_names[1], state.mean, n),
-        floats_of(vector_names[2], state.square, n),    bytes_of("step", step, STEP_BYTES),
+        floats_of(vector_names[0], state.weights, n),
+        floats_of(vector_names[1], state.mean, n),
+        floats_of(vector_names[2], state.square, n),
+        bytes_of("step", step, STEP_BYTES),
         bytes_of("identity", identity, IDENTITY_BYTES),
+        bytes_of("log", log->len ? log->data : "", log->len),
     };
     return weights_write_safetensors(path, tensors, COUNT_OF(tensors), err);
 }
@@ -108,11 +112,15 @@ static bool take_state(const WeightFile *file, Trainer *trainer, Err *err)
 }
 
 bool checkpoint_read(const char *path, Trainer *trainer, const char identity[HASH_HEX_SIZE],
-                     Err *err)
+                     Buf *log, Err *err)
 {
     WeightFile *file = weights_open(path, err);
     if (!file) return false;
-    bool ok = check_identity(file, identity, err) && take_state(file, trainer, err);
+    const Tensor *kept = weights_find(file, "log");
+    bool ok = check_identity(file, identity, err) &&
+              find_bytes(file, "log", DTYPE_U8, kept ? kept->n_bytes : 0, err) &&
+              take_state(file, trainer, err);
+    if (ok && kept) buf_append(log, kept->data, kept->n_bytes);
     weights_close(file);
     return ok;
 }

@@ -54,6 +54,20 @@ static json_t *shape_keys(const TrainedModel *model)
         "eos_token_id", id_or_null(c->eos_id), "torch_dtype", dtype);
 }
 
+/* With the fewest digits that read back as the same numbers; free with free(). */
+static char *shortest_text(const json_t *root)
+{
+    enum { FEWEST_DIGITS = 6, MOST_DIGITS = 17 };
+    for (size_t digits = FEWEST_DIGITS;; digits++) {
+        char *text = json_dumps(root, JSON_INDENT(2) | JSON_REAL_PRECISION(digits));
+        json_t *back = json_loads(text, 0, NULL);
+        bool is_equal = json_equal(back, root);
+        json_decref(back);
+        if (is_equal || digits == MOST_DIGITS) return text;
+        free(text);
+    }
+}
+
 bool train_export_config(const TrainedModel *model, Buf *out, Err *err)
 {
     if (model->config->rope_layout != ROPE_HALVES)
@@ -65,7 +79,7 @@ bool train_export_config(const TrainedModel *model, Buf *out, Err *err)
     if (!rope) return false;
     json_t *root = shape_keys(model);
     json_object_update(root, rope);
-    char *text = json_dumps(root, JSON_INDENT(2));
+    char *text = shortest_text(root);
     buf_printf(out, "%s\n", text);
     free(text);
     json_decref(root);

@@ -20,5 +20,5 @@ for command in $("$ROPEWALK" --help | sed -n "/^Commands:/,/^$/s/^  \([a-z]*\) .
 done
 [ -s w.html ] || { echo "no page"; fail=1; }
 stop_hub
-[ $n -eq 39 ] || { echo "$n examples"; fail=1; }
+[ $n -eq 42 ] || { echo "$n examples"; fail=1; }
 exit $fail

@@ -4,7 +4,7 @@ set -u
 "$ROPEWALK" help | cmp - program.txt
 "$ROPEWALK" -h | cmp - program.txt
 cat program.txt
-for command in sweep compare report recommend verify theta audit export inspect fetch list score generate; do
+for command in sweep compare report recommend verify theta audit export inspect fetch list score generate train; do
     printf '\n$ ropewalk %s --help\n' $command
     "$ROPEWALK" $command --help >help.txt
     "$ROPEWALK" help $command | cmp - help.txt
