@@ -98,6 +98,9 @@ typedef struct {
     const char *mark_name; /* what they are, for the key */
 } HeatMap;
 
+/* Appends what the heat maps of a page share; stands once, in its <defs>. */
+void chart_heat_defs(Buf *out);
+
 /* Appends a heat map; the colours' range is logarithmic when it spans more than a decade above 0. */
 void chart_heat(const HeatMap *map, Buf *out);
 
@@ -131,6 +134,28 @@ typedef struct {
 
 /* Appends a row a setting with its measured limit, and hollow marks for what was predicted. */
 void chart_limits(const LimitChart *chart, Buf *out);
+
+/* A difference, with its interval. */
+typedef struct {
+    const char *label;
+    const char *text; /* the numbers, at the end of the row */
+    const char *note; /* the title of the mark */
+    double value;     /* NaN: nothing is drawn */
+    double low;       /* NaN: no interval */
+    double high;
+    bool is_told; /* from 0: filled, else hollow */
+} ForestRow;
+
+typedef struct {
+    const char *sentence; /* aria-label */
+    const char *x_label;
+    const ForestRow *rows;
+    size_t n_rows;
+} ForestChart;
+
+/* Appends a forest plot: a row a difference around a line at 0, from which whiskers that cross it are not told. Rows far beyond most
+ * others end in an arrow at the edge. */
+void chart_forest(const ForestChart *chart, Buf *out);
 
 /* Appends class and style attributes that give an element the look of a series. */
 void chart_look(const ChartLook *look, const char *class_name, Buf *out);

@@ -38,6 +38,32 @@ typedef struct {
     int head;
 } Layout;
 
+/* Pixels of a column and of a row. */
+static int column_width(bool compact)
+{
+    return compact ? 38 : 62;
+}
+
+static int row_height(bool compact)
+{
+    return compact ? 18 : 27;
+}
+
+static const char *ground_id(bool compact)
+{
+    return compact ? "small" : "large";
+}
+
+void chart_heat_defs(Buf *out)
+{
+    for (int compact = 0; compact <= 1; compact++) {
+        int w = column_width(compact) - GAP;
+        int h = row_height(compact) - GAP;
+        buf_printf(out, "<rect id=\"%s\" y=\"%d\" width=\"%d\" height=\"%d\" rx=\"3\"/>",
+                   ground_id(compact), -h / 2, w, h);
+    }
+}
+
 static Layout layout_of(const HeatMap *map)
 {
     size_t longest = map->sub_name ? strlen(map->sub_name) : 0;
@@ -45,8 +71,8 @@ static Layout layout_of(const HeatMap *map)
         longest = (size_t)max_i64((int64_t)longest, (int64_t)strlen(map->rows[i].label));
     longest = (size_t)min_i64((int64_t)longest, CHART_LABEL_CHARS);
     return (Layout){.label_width = (int)longest * (map->compact ? 6 : 7) + 12,
-                    .width = map->compact ? 38 : 62,
-                    .height = map->compact ? 18 : 27,
+                    .width = column_width(map->compact),
+                    .height = row_height(map->compact),
                     .head = map->sub_name ? HEAD_HEIGHT : 20};
 }
 
@@ -105,18 +131,18 @@ void chart_label(const char *label, Buf *out)
     html_text(out, cut);
 }
 
-static void put_cell(const HeatMap *map, const HeatCell *cell, int x, int y, const Layout *at,
-                     Buf *out)
+/* A cell at x of its row, whose middle is at y = 0. The ground is defined once a page: there are thousands of them. */
+static void put_cell(const HeatMap *map, const HeatCell *cell, int x, const Layout *at, Buf *out)
 {
     if (!cell->note) return;
     bool filled = !cell->hatched && !isnan(cell->value);
     Colour colour = filled ? colour_at(scaled(map, cell->value)) : (Colour){0};
     int w = at->width - GAP;
     int h = at->height - GAP;
-    buf_printf(out, "<g class=\"cell%s\"><title>", cell->ringed ? " best" : "");
+    const char *ink = !filled ? " plain" : wants_white(colour) ? " white" : "";
+    buf_printf(out, "<g class=\"cell%s%s\"><title>", ink, cell->ringed ? " best" : "");
     html_text(out, cell->note);
-    buf_printf(out, "</title><rect x=\"%d\" y=\"%d\" width=\"%d\" height=\"%d\" rx=\"3\"", x, y, w,
-               h);
+    buf_printf(out, "</title><use href=\"#%s\" x=\"%d\"", ground_id(map->compact), x);
     if (filled)
         buf_printf(out, " fill=\"#%02x%02x%02x\"/>", colour.red, colour.green, colour.blue);
     else
@@ -124,9 +150,8 @@ static void put_cell(const HeatMap *map, const HeatCell *cell, int x, int y, con
     if (cell->ringed)
         buf_printf(out,
                    "<rect class=\"ring\" x=\"%d\" y=\"%d\" width=\"%d\" height=\"%d\" rx=\"4\"/>",
-                   x - 1, y - 1, w + 2, h + 2);
-    const char *ink = !filled ? "plain" : wants_white(colour) ? "white" : "black";
-    buf_printf(out, "<text class=\"%s\" x=\"%d\" y=\"%d\">", ink, x + w / 2, y + h / 2);
+                   x - 1, -h / 2 - 1, w + 2, h + 2);
+    buf_printf(out, "<text x=\"%d\">", x + w / 2);
     html_text(out, cell->text);
     buf_puts(out, "</text></g>\n");
 }
@@ -182,14 +207,15 @@ void chart_heat(const HeatMap *map, Buf *out)
     buf_puts(out, "\">\n");
     put_head(map, &at, out);
     for (size_t row = 0; row < map->n_rows; row++) {
-        int y = at.head + (int)row * at.height;
-        buf_printf(out, "<text class=\"row\" x=\"%d\" y=\"%d\">", at.label_width - 8,
-                   y + (at.height - GAP) / 2);
+        int y = at.head + (int)row * at.height + (at.height - GAP) / 2;
+        buf_printf(out, "<g transform=\"translate(0 %d)\"><text class=\"row\" x=\"%d\">", y,
+                   at.label_width - 8);
         chart_label(map->rows[row].label, out);
         buf_puts(out, "</text>\n");
         for (size_t col = 0; col < map->n_cols; col++)
             put_cell(map, &map->cells[row * map->n_cols + col],
-                     at.label_width + (int)col * at.width, y, &at, out);
+                     at.label_width + (int)col * at.width, &at, out);
+        buf_puts(out, "</g>\n");
     }
     put_trained_line(map, &at, height, out);
     for (size_t i = 0; i < map->n_marks; i++)

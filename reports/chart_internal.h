@@ -10,4 +10,10 @@ enum { CHART_LABEL_CHARS = 34 };
 /* Appends a label, cut to CHART_LABEL_CHARS characters. */
 void chart_label(const char *label, Buf *out);
 
+/* Larger numbers come from no measurement, and their differences may overflow. NaN is not drawable. */
+bool chart_drawable(double value);
+
+/* The step 1, 2 or 5 × 10^k that gives about `n` steps over `span` > 0. */
+double chart_nice_step(double span, int n);
+
 #endif

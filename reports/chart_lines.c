@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "reports/chart.h"
+#include "reports/chart_internal.h"
 #include "reports/html.h"
 
 enum {
@@ -37,8 +37,7 @@ typedef struct {
     double dodge; /* pixels between the series at one x */
 } Frame;
 
-/* Larger numbers come from no measurement, and their differences may overflow. */
-static bool drawable(double value)
+bool chart_drawable(double value)
 {
     return fabs(value) < 1e100;
 }
@@ -56,8 +55,7 @@ static double place(const Axis *axis, double value)
     return axis->start + fmin(fmax(t, -0.02), 1.02) * (axis->end - axis->start);
 }
 
-/* The step 1, 2 or 5 × 10^k that gives about `n` steps over `span`. */
-static double nice_step(double span, int n)
+double chart_nice_step(double span, int n)
 {
     double raw = span / n;
     double base = pow(10.0, floor(log10(raw)));
@@ -68,12 +66,13 @@ static double nice_step(double span, int n)
 /* Whether a point has a place on both axes. */
 static bool has_place(const LineChart *chart, const ChartPoint *point)
 {
-    return drawable(point->y) && (chart->x_linear ? drawable(point->x) : point->x > 0.0);
+    return chart_drawable(point->y) &&
+           (chart->x_linear ? chart_drawable(point->x) : point->x > 0.0);
 }
 
 static void grow(double value, double *low, double *high)
 {
-    if (!drawable(value)) return;
+    if (!chart_drawable(value)) return;
     *low = fmin(*low, value);
     *high = fmax(*high, value);
 }
@@ -111,7 +110,7 @@ static void set_y_range(const LineChart *chart, Axis *y)
         return;
     }
     double span = y->high > y->low ? y->high - y->low : fmax(fabs(y->high), 1.0) * 0.1;
-    double step = nice_step(span, 5);
+    double step = chart_nice_step(span, 5);
     y->low = step * floor((y->low - 0.02 * span) / step);
     y->high = step * ceil((y->high + 0.02 * span) / step);
 }
@@ -168,7 +167,7 @@ static void put_y_axis(const LineChart *chart, const Frame *frame, Buf *out)
         put_log_ticks(chart, frame, out);
         return;
     }
-    double step = nice_step(y->high - y->low, 5);
+    double step = chart_nice_step(y->high - y->low, 5);
     int64_t n_steps = min_i64(lround((y->high - y->low) / step), MAX_Y_TICKS);
     for (int64_t i = 0; i <= n_steps; i++)
         put_tick_y(chart, frame, y->low + step * (double)i, out);
@@ -186,7 +185,7 @@ static void put_tick_x(const Frame *frame, double value, Buf *out)
 /* Ticks of a linear axis, at whole numbers. */
 static void put_whole_ticks(const Frame *frame, Buf *out)
 {
-    double step = fmax(1.0, nice_step(frame->x.high - frame->x.low, MAX_X_TICKS));
+    double step = fmax(1.0, chart_nice_step(frame->x.high - frame->x.low, MAX_X_TICKS));
     double first = step * ceil(frame->x.low / step);
     for (int i = 0; i <= 2 * MAX_X_TICKS && first + step * i <= frame->x.high; i++)
         put_tick_x(frame, first + step * i, out);
@@ -276,7 +275,7 @@ void chart_look(const ChartLook *look, const char *class_name, Buf *out)
 
 static void put_whisker(const Frame *frame, const ChartPoint *point, double x, Buf *out)
 {
-    if (!drawable(point->low) || !drawable(point->high)) return;
+    if (!chart_drawable(point->low) || !chart_drawable(point->high)) return;
     buf_printf(out, "<path class=\"whisker\" d=\"M%.1f %.1fV%.1fm-2.5 0h5M%.1f %.1fh5\"/>", x,
                place(&frame->y, point->low), place(&frame->y, point->high), x - 2.5,
                place(&frame->y, point->low));
@@ -288,10 +287,10 @@ static void put_line(const Frame *frame, const ChartSeries *series, double shift
     buf_puts(out, "<path class=\"line\" d=\"");
     for (size_t i = 0; i < series->n_points; i++) {
         const ChartPoint *point = &series->points[i];
-        if (drawable(point->y))
+        if (chart_drawable(point->y))
             buf_printf(out, "%s%.1f %.1f", pen_down ? "L" : "M", place(&frame->x, point->x) + shift,
                        place(&frame->y, point->y));
-        pen_down = drawable(point->y);
+        pen_down = chart_drawable(point->y);
     }
     buf_puts(out, "\"/>\n");
 }

@@ -6,16 +6,20 @@
 #include "reports/grid.h"
 #include "reports/html.h"
 #include "reports/report.h"
+#include "reports/series.h"
 
 typedef struct {
     Store *store;
     const ReportOptions *options;
     GridList grids;
+    SeriesList *models; /* the samples of every model that has any */
+    size_t n_models;
     int64_t counts[CELL_STATUS_COUNT];
     Buf *out;
 } Page;
 
 /* Sections. Each appends its content after the heading; one with nothing to say appends nothing. Errors: STORE. */
+bool page_answer(Page *page, Err *err) MUST_USE;
 bool page_summary(Page *page, Err *err) MUST_USE;
 bool page_grids(Page *page, Err *err) MUST_USE;
 bool page_depths(Page *page, Err *err) MUST_USE;
@@ -67,6 +71,9 @@ void page_grid_table(Page *page, const Grid *grid);
 /* Appends the rows of a query, whose column names are the headings and whose only parameter, if any, is the run's id; nothing when it gives
  * none. heading: an <h3> above it; NULL: none. Errors: STORE. */
 bool page_table(Page *page, const char *heading, const char *sql, Err *err) MUST_USE;
+
+/* Appends the paired differences of Engineer A's settings from those of Engineer B, a forest plot a probe. */
+void page_differences(Page *page);
 
 /* "higher is better", "lower is better" or "". */
 const char *page_direction(int direction);

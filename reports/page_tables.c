@@ -9,56 +9,86 @@
 #include "reports/report_internal.h"
 #include "reports/stmt.h"
 
-/* Text stands left, numbers right: by what the schema declares, so that a column is even where a value is missing. */
-static const char *class_of(Stmt *stmt, int column)
+/* Whether a column holds text, which stands left: by what the schema declares, so that it does where a value is missing too. */
+static bool is_text(Stmt *stmt, int column)
 {
     const char *type = sqlite3_column_decltype(stmt->handle, column);
-    return type && str_equal(type, "TEXT") ? " class=\"text\"" : "";
+    return type && str_equal(type, "TEXT");
 }
 
 static void put_value(Stmt *stmt, int column, Buf *out)
 {
-    buf_printf(out, "<td%s>", class_of(stmt, column));
     switch (sqlite3_column_type(stmt->handle, column)) {
     case SQLITE_INTEGER: buf_printf(out, "%lld", (long long)stmt_i64(stmt, column)); break;
     case SQLITE_FLOAT: buf_printf(out, "%.6g", stmt_double(stmt, column)); break;
     case SQLITE_NULL: break;
     default: html_text(out, stmt_text(stmt, column));
     }
-    buf_puts(out, "</td>");
+}
+
+/* The table's head. Its class tells the style sheet which columns are text, once and not in every row. */
+static void put_columns(Stmt *stmt, int first, Buf *out)
+{
+    int n_columns = sqlite3_column_count(stmt->handle);
+    buf_puts(out, "<div class=\"scroll tall\"><table class=\"query");
+    for (int i = first; i < n_columns; i++)
+        if (is_text(stmt, i)) buf_printf(out, " l%d", i - first + 1);
+    buf_puts(out, "\">\n<thead><tr>");
+    for (int i = first; i < n_columns; i++)
+        buf_printf(out, "<th scope=\"col\">%s</th>", sqlite3_column_name(stmt->handle, i));
+    buf_puts(out, "</tr></thead>\n<tbody>\n");
+}
+
+/* The columns before n_group stand in a row of their own over those that have them in common. last: the row above, renewed. */
+static void put_group(Stmt *stmt, int n_group, Buf *last, Buf *out)
+{
+    Buf group = {0};
+    for (int i = 0; i < n_group; i++) {
+        if (sqlite3_column_type(stmt->handle, i) == SQLITE_NULL) continue;
+        buf_puts(&group, group.len ? " · " : "");
+        put_value(stmt, i, &group);
+    }
+    if (!str_equal(buf_text(&group), buf_text(last))) {
+        if (last->len) buf_puts(out, "</tbody>\n<tbody>\n");
+        buf_printf(out, "<tr><th scope=\"rowgroup\" colspan=\"%d\">%s</th></tr>\n",
+                   sqlite3_column_count(stmt->handle) - n_group, buf_text(&group));
+    }
+    buf_free(last);
+    *last = group;
 }
 
 /* The rows of a bound query as a table with headings; *n_rows tells how many there were, and none gives no table. */
-static bool put_rows(Stmt *stmt, int64_t *n_rows, Buf *out, Err *err)
+static bool put_rows(Stmt *stmt, int n_group, int64_t *n_rows, Buf *out, Err *err)
 {
     int n_columns = sqlite3_column_count(stmt->handle);
+    Buf group = {0};
     bool row;
     bool ok;
     for (*n_rows = 0; (ok = stmt_next(stmt, &row, err)) && row; ++*n_rows) {
-        if (*n_rows == 0) {
-            buf_puts(out, "<div class=\"scroll tall\"><table>\n<thead><tr>");
-            for (int i = 0; i < n_columns; i++)
-                buf_printf(out, "<th scope=\"col\"%s>%s</th>", class_of(stmt, i),
-                           sqlite3_column_name(stmt->handle, i));
-            buf_puts(out, "</tr></thead>\n<tbody>\n");
-        }
+        if (*n_rows == 0) put_columns(stmt, n_group, out);
+        if (n_group) put_group(stmt, n_group, &group, out);
         buf_puts(out, "<tr>");
-        for (int i = 0; i < n_columns; i++)
+        for (int i = n_group; i < n_columns; i++) {
+            buf_puts(out, "<td>");
             put_value(stmt, i, out);
+            buf_puts(out, "</td>");
+        }
         buf_puts(out, "</tr>\n");
     }
     if (*n_rows) buf_puts(out, "</tbody></table></div>\n");
+    buf_free(&group);
     return ok;
 }
 
-bool page_table(Page *page, const char *heading, const char *sql, Err *err)
+/* As page_table, whose first n_group columns stand over the rows that have them in common. */
+static bool put_table(Page *page, const char *heading, const char *sql, int n_group, Err *err)
 {
     Stmt stmt;
     if (!stmt_open(store_sqlite(page->store), sql, &stmt, err)) return false;
     if (sqlite3_bind_parameter_count(stmt.handle)) stmt_put_i64(&stmt, page->options->run_id);
     Buf table = {0};
     int64_t n_rows;
-    bool ok = put_rows(&stmt, &n_rows, &table, err);
+    bool ok = put_rows(&stmt, n_group, &n_rows, &table, err);
     if (ok && n_rows) {
         if (heading) buf_printf(page->out, "<h3>%s</h3>\n", heading);
         buf_append(page->out, table.data, table.len);
@@ -68,17 +98,23 @@ bool page_table(Page *page, const char *heading, const char *sql, Err *err)
     return ok;
 }
 
+bool page_table(Page *page, const char *heading, const char *sql, Err *err)
+{
+    return put_table(page, heading, sql, 0, err);
+}
+
 bool page_cells(Page *page, Err *err)
 {
+    enum { N_GROUP = 4 };
     static const char all[] =
-        "SELECT model, setting, n_ctx, probe, params, depth, status, metric, value, ci_low, ci_high, n,"
+        "SELECT model, metric, params, corpus, setting, n_ctx, depth, status, value, ci_low, ci_high, n,"
         " ci_method, seconds, message FROM v_cell_all WHERE (place = 0 OR metric IS NULL)"
         " AND " REPORT_IN_SCOPE " ORDER BY " REPORT_KEY_ORDER;
     if (!page_table(page, "Cells that are not done", REPORT_NOT_DONE_SQL, err)) return false;
     size_t before = page->out->len;
     buf_puts(page->out, "<details><summary>All cells, with the first metric of each</summary>\n");
     size_t empty = page->out->len;
-    if (!page_table(page, NULL, all, err)) return false;
+    if (!put_table(page, NULL, all, N_GROUP, err)) return false;
     if (page->out->len == empty)
         page->out->len = before;
     else
@@ -93,7 +129,7 @@ static bool put_pairs(Page *page, Stmt *pairs, Stmt *setting, Err *err)
     int64_t n_rows;
     stmt_reset(pairs);
     stmt_put_text(pairs, stmt_text(setting, 0));
-    bool ok = put_rows(pairs, &n_rows, &table, err);
+    bool ok = put_rows(pairs, 0, &n_rows, &table, err);
     if (ok && n_rows) {
         buf_puts(page->out, "<details><summary>");
         html_text(page->out, stmt_text(setting, 1));

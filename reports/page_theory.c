@@ -260,5 +260,6 @@ bool page_engineers(Page *page, Err *err)
     size_t empty = page->out->len;
     if (!page_table(page, NULL, sql, err)) return false;
     if (page->out->len == empty) page->out->len = before;
+    page_differences(page);
     return true;
 }

@@ -35,6 +35,9 @@ void recommend_free(Recommendation *answer);
 /* Appends the answer for people to read. */
 void recommend_text(const Recommendation *answer, Buf *out);
 
+/* Appends the answer in two sentences: what to take and what that brings, what is as good and what it costs. */
+void recommend_sentences(const Recommendation *answer, Buf *out);
+
 /* Appends what the winner costs: the key-value cache at the longest length, and the tax at short ones. */
 void recommend_costs(const Recommendation *answer, Buf *out);
 

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/mem.h"
 #include "base/str.h"
 #include "reports/page.h"
 #include "reports/report_internal.h"
@@ -13,6 +14,7 @@ static const struct {
     const char *title;
     bool (*write)(Page *page, Err *err);
 } sections[] = {
+    {"answer",       "The answer",                    page_answer     },
     {"result",       "Result",                        page_summary    },
     {"measurements", "By setting and length",         page_grids      },
     {"depths",       "By depth of the needle",        page_depths     },
@@ -170,7 +172,9 @@ static void put_head(Buf *out)
         "<svg width=\"0\" height=\"0\" class=\"defs\" aria-hidden=\"true\"><defs><pattern id=\"hatch\" "
         "width=\"6\" height=\"6\" patternUnits=\"userSpaceOnUse\" patternTransform=\"rotate(45)\"><rect "
         "class=\"hatch-ground\" width=\"6\" height=\"6\"/><rect class=\"hatch-line\" width=\"2\" "
-        "height=\"6\"/></pattern></defs></svg>\n");
+        "height=\"6\"/></pattern>");
+    chart_heat_defs(out);
+    buf_puts(out, "</defs></svg>\n");
 }
 
 /* Models by name, each once; the list is ordered by model. */
@@ -213,12 +217,43 @@ static bool put_sections(Page *page, Err *err)
     return ok;
 }
 
+/* Loads the samples of every model; one without any is left out. */
+static bool load_models(Page *page, Err *err)
+{
+    const char *last = "";
+    for (size_t i = 0; i < page->grids.n; i++) {
+        const char *hash = page->grids.items[i].model_hash;
+        SeriesList list;
+        if (str_equal(last, hash)) continue;
+        last = hash;
+        if (!series_load(page->store, hash, page->options->run_id, &list, err)) {
+            if (err->code != ERR_USAGE) return false;
+            continue;
+        }
+        page->models = mem_realloc(page->models, page->n_models + 1, sizeof *page->models);
+        page->models[page->n_models++] = list;
+    }
+    return true;
+}
+
+static void free_page(Page *page)
+{
+    for (size_t i = 0; i < page->n_models; i++)
+        series_free(&page->models[i]);
+    free(page->models);
+    grid_free(&page->grids);
+}
+
 bool report_html(Store *store, const ReportOptions *options, Buf *out, Err *err)
 {
     Page page = {.store = store, .options = options, .out = out};
     if (!report_counts(store, options->run_id, page.counts, err) ||
         !grid_load(store, options->run_id, &page.grids, err))
         return false;
+    if (!load_models(&page, err)) {
+        free_page(&page);
+        return false;
+    }
     put_head(out);
     put_header(&page);
     bool ok = put_sections(&page, err);
@@ -226,6 +261,6 @@ bool report_html(Store *store, const ReportOptions *options, Buf *out, Err *err)
         out,
         "</main>\n<footer><p class=\"dim\">Made by ropewalk from its results database. Every chart "
         "has its numbers in a table under it.</p></footer>\n</body>\n</html>\n");
-    grid_free(&page.grids);
+    free_page(&page);
     return ok;
 }

@@ -24,7 +24,7 @@ static const char models_sql[] =
     " WHERE hash IN (SELECT model_hash FROM cell) ORDER BY name, hash";
 
 static const char settings_sql[] =
-    "SELECT key, label, method, lambda, factor, theta, n_rot, n_ctx_orig FROM setting"
+    "SELECT key, label, method, class = 'position', lambda, factor, theta, n_rot, n_ctx_orig FROM setting"
     " WHERE key IN (SELECT setting_key FROM cell WHERE model_hash = ?)"
     " ORDER BY method <> 'none', method, lambda IS NULL, lambda, factor IS NULL, factor, label, key";
 
@@ -155,11 +155,12 @@ static bool load_settings(Store *store, SeriesList *list, Err *err)
             .key = copy_or_empty(&stmt, 0),
             .label = copy_or_empty(&stmt, 1),
             .method = copy_or_empty(&stmt, 2),
-            .lambda = stmt_double(&stmt, 3),
-            .factor = stmt_double(&stmt, 4),
-            .theta = stmt_double(&stmt, 5),
-            .n_rot = stmt_i64(&stmt, 6),
-            .n_ctx_orig = stmt_i64(&stmt, 7),
+            .is_position = stmt_i64(&stmt, 3) != 0,
+            .lambda = stmt_double(&stmt, 4),
+            .factor = stmt_double(&stmt, 5),
+            .theta = stmt_double(&stmt, 6),
+            .n_rot = stmt_i64(&stmt, 7),
+            .n_ctx_orig = stmt_i64(&stmt, 8),
         };
     }
     stmt_close(&stmt);

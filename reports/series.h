@@ -48,7 +48,8 @@ typedef struct {
     char *key;
     char *label; /* as it was planned: "ntk:lambda=4.387299918778504" */
     char *method;
-    double lambda; /* NaN: none, or it differs between lengths */
+    bool is_position; /* of Engineer A: it changes the rotation; else it scales theta */
+    double lambda;    /* NaN: none, or it differs between lengths */
     double factor;
     double theta;
     int64_t n_rot;

@@ -6,6 +6,7 @@
 
 #include "base/buf.h"
 #include "base/hash.h"
+#include "base/str.h"
 #include "tests/test_util.h"
 
 const char results_hostile_text[] =
@@ -79,7 +80,8 @@ void results_add_setting(Fixture *fixture, int index, const char *method, double
     SettingRow row = {.key = results_key(1, index),
                       .label = or_hostile(fixture, label),
                       .method = or_hostile(fixture, method),
-                      .class_ = "theta",
+                      .class_ = str_equal(method, "pi") || str_equal(method, "rerope") ? "position"
+                                                                                       : "theta",
                       .lambda = lambda,
                       .factor = factor,
                       .theta = 1e4,

@@ -34,6 +34,7 @@ Fixture results_open_full(const char *text);
 /* The key of the i-th thing of a kind; lent until the next call but three. */
 const char *results_key(int kind, int i);
 
+/* pi and rerope are of class position, all others of class theta. */
 void results_add_setting(Fixture *fixture, int index, const char *method, double lambda,
                          double factor);
 int64_t results_add_cell(Fixture *fixture, const Place *place);

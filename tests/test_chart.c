@@ -48,12 +48,12 @@ static void test_text_in_a_heat_map_stands_out_from_its_cell(void **state)
     Buf out = {0};
     chart_heat(&map, &out);
     int n = 0;
-    for (const char *at = strstr(buf_text(&out), "fill=\"#"); at;
-         at = strstr(at + 1, "fill=\"#"), n++) {
-        unsigned rgb = (unsigned)strtoul(at + 7, NULL, 16);
-        const char *ink = strstr(at, "<text class=\"") + 13;
-        double cell = luminance(rgb) + 0.05;
-        double contrast = *ink == 'w' ? 1.05 / cell : cell / 0.05;
+    static const char cell_start[] = "<g class=\"cell";
+    for (const char *at = strstr(buf_text(&out), cell_start); at;
+         at = strstr(at + 1, cell_start), n++) {
+        bool is_white = str_starts_with(at + strlen(cell_start), " white\"");
+        double cell = luminance((unsigned)strtoul(strstr(at, "fill=\"#") + 7, NULL, 16)) + 0.05;
+        double contrast = is_white ? 1.05 / cell : cell / 0.05;
         assert_true(contrast >= 4.5);
     }
     assert_int_equal(n, N);
@@ -260,9 +260,83 @@ static void test_limits_survive_extreme_values(void **state)
         }
 }
 
+/* The x of the first mark of a forest after a place in it. */
+static double mark_x(const char *text)
+{
+    return strtod(strstr(text, "<rect x=\"") + 9, NULL) + 3.5;
+}
+
+static void test_a_forest_stands_around_zero_to_scale(void **state)
+{
+    (void)state;
+    const ForestRow rows[] = {
+        {.label = "a",    .text = "a", .note = "a", .value = -1.0, .low = -2.0, .high = 1.0          },
+        {.label = "b",
+         .text = "b",
+         .note = "b",
+         .value = 2.0,
+         .low = NAN,
+         .high = NAN,
+         .is_told = true},
+        {.label = "c",
+         .text = "c",
+         .note = "c",
+         .value = 99.0,
+         .low = 98.0,
+         .high = 100,
+         .is_told = true},
+        {.label = "d", .text = "d",            .note = "d",            .value = NAN,              .low = NAN,   .high = NAN},
+    };
+    Buf out = {0};
+    chart_forest(&(ForestChart){.sentence = "s", .x_label = "x", .rows = rows, .n_rows = 4}, &out);
+    const char *text = buf_text(&out);
+    double zero = strtod(strstr(text, "<line class=\"zero\" x1=\"") + 23, NULL);
+    double a = mark_x(strstr(text, "<title>a<"));
+    double b = mark_x(strstr(text, "<title>b<"));
+    assert_close((b - zero) / (zero - a), 2.0, 0.02, 0.0);
+    /* Not told: hollow. */
+    assert_int_equal(count_of(text, "difference open"), 1);
+    /* The median reaches to 2, so the axis ends at 8: c is an arrow, and d is not drawn. */
+    assert_int_equal(count_of(text, "<rect"), 2);
+    assert_int_equal(count_of(text, "<g class=\"difference"), 3);
+    buf_free(&out);
+}
+
+static void test_forests_survive_extreme_values(void **state)
+{
+    (void)state;
+    static const double values[] = {NAN, INFINITY, -1.0, 0.0, 1e-300, 1e300};
+    for (size_t i = 0; i < COUNT_OF(values); i++)
+        for (size_t j = 0; j < COUNT_OF(values); j++) {
+            const ForestRow rows[] = {
+                {.label = "r",
+                 .text = "t",
+                 .note = "n",
+                 .value = values[i],
+                 .low = -values[j],
+                 .high = values[j]},
+                {.label = "r",
+                 .text = "t",
+                 .note = "n",
+                 .value = values[j],
+                 .low = values[i],
+                 .high = values[i]},
+            };
+            Buf out = {0};
+            chart_forest(&(ForestChart){.sentence = "s", .x_label = "x", .rows = rows, .n_rows = 2},
+                         &out);
+            assert_null(strstr(buf_text(&out), "nan"));
+            assert_null(strstr(buf_text(&out), "inf"));
+            assert_true(out.len < 20000);
+            buf_free(&out);
+        }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_a_forest_stands_around_zero_to_scale),
+        cmocka_unit_test(test_forests_survive_extreme_values),
         cmocka_unit_test(test_text_in_a_heat_map_stands_out_from_its_cell),
         cmocka_unit_test(test_a_line_breaks_where_a_value_is_missing),
         cmocka_unit_test(test_charts_survive_extreme_values),
