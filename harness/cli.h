@@ -43,6 +43,7 @@ typedef struct {
     char *db;
     int64_t seed;
     int64_t sample;  /* --sample: cells to draw */
+    int64_t run;     /* --run: of the database; 0: all */
     int64_t jobs;    /* 0: as many as is faster */
     int64_t threads; /* 0: as many as there are cores */
     char *precision;
@@ -59,6 +60,7 @@ typedef struct {
     char *format;
     char *output;
     bool provenance;
+    bool wide;
     bool json;
     char *text;    /* --text / --prompt */
     char *file;    /* --file: text of a file */

@@ -11,6 +11,7 @@
 #include "harness/export.h"
 #include "harness/terminal.h"
 #include "reports/recommend.h"
+#include "reports/report.h"
 
 /* Answers in the order to print them. */
 typedef struct {
@@ -195,7 +196,8 @@ static bool recommend(const Options *options, Err *err)
     SeriesList list;
     Answers answers = {0};
     const char *name = options->model.n ? options->model.items[0] : NULL;
-    bool ok = series_load(store, name, 0, &list, err);
+    bool ok = report_check_run(store, options->run, err) &&
+              series_load(store, name, options->run, &list, err);
     store_close(store);
     if (!ok) return false;
     ok = make_answers(options, &list, &answers, err);

@@ -31,12 +31,12 @@ const Command commands[] = {
     {.name = "report",
      .run = cmd_report,
      .bit = COMMAND_REPORT,
-     .help = "Draw what a database holds: csv, md, html.",
+     .help = "Draw what a database holds: csv, json, md, html, svg.",
      .usage = "report --db FILE [options]",
      .about = "Without --format the name of the output decides, else it is csv.\n",
      .examples = "  ropewalk report --db w.db --format md\n"
                  "  ropewalk report --db w.db --output w.html\n"
-                 "  ropewalk report --db w.db --format csv --provenance\n"},
+                 "  ropewalk report --db w.db --format svg --output figures\n"},
     {.name = "recommend",
      .run = cmd_recommend,
      .bit = COMMAND_RECOMMEND,

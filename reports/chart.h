@@ -98,8 +98,8 @@ typedef struct {
     const char *mark_name; /* what they are, for the key */
 } HeatMap;
 
-/* Appends what the heat maps of a page share; stands once, in its <defs>. */
-void chart_heat_defs(Buf *out);
+/* Appends what the charts of a page share; stands once, in its <defs>. */
+void chart_defs(Buf *out);
 
 /* Appends a heat map; the colours' range is logarithmic when it spans more than a decade above 0. */
 void chart_heat(const HeatMap *map, Buf *out);
@@ -156,6 +156,9 @@ typedef struct {
 /* Appends a forest plot: a row a difference around a line at 0, from which whiskers that cross it are not told. Rows far beyond most
  * others end in an arrow at the edge. */
 void chart_forest(const ForestChart *chart, Buf *out);
+
+/* Appends a chart of a page, the <svg> that a text begins with, as an SVG file of its own: with the style sheet and a ground. */
+void chart_file(const char *text, Buf *out);
 
 /* Appends class and style attributes that give an element the look of a series. */
 void chart_look(const ChartLook *look, const char *class_name, Buf *out);

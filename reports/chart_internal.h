@@ -10,6 +10,9 @@ enum { CHART_LABEL_CHARS = 34 };
 /* Appends a label, cut to CHART_LABEL_CHARS characters. */
 void chart_label(const char *label, Buf *out);
 
+/* Appends the grounds of a heat map's cells, which stand once in the <defs>. */
+void chart_heat_defs(Buf *out);
+
 /* Larger numbers come from no measurement, and their differences may overflow. NaN is not drawable. */
 bool chart_drawable(double value);
 

@@ -15,8 +15,16 @@ typedef struct {
     SeriesList *models; /* the samples of every model that has any */
     size_t n_models;
     int64_t counts[CELL_STATUS_COUNT];
+    const char *section;  /* the id of the one that is being written */
+    ReportFiles *figures; /* every chart is added as a file too; NULL: none */
     Buf *out;
 } Page;
+
+/* Append a chart to the page. what: of a figure's file, "nll"; any text. */
+void page_lines(Page *page, const char *what, const LineChart *chart);
+void page_heat_map(Page *page, const char *what, const HeatMap *map);
+void page_limits(Page *page, const char *what, const LimitChart *chart);
+void page_forest(Page *page, const char *what, const ForestChart *chart);
 
 /* Sections. Each appends its content after the heading; one with nothing to say appends nothing. Errors: STORE. */
 bool page_answer(Page *page, Err *err) MUST_USE;

@@ -138,14 +138,13 @@ static void put_forest(Page *page, const SeriesList *list, const Yardstick *yard
     html_printf(page->out, ", n = %lld %s", (long long)yardstick->n, is_hits ? "trials" : "tokens");
     if (n > n_rows) html_printf(page->out, "; the best %zu of %zu settings", n_rows, n);
     buf_puts(page->out, "</figcaption>\n");
-    chart_forest(
-        &(ForestChart){
-            .sentence = sentence,
-            .x_label = is_hits ? "points of retrieval lost" : "nats a token lost",
-            .rows = rows,
-            .n_rows = n_rows,
-        },
-        page->out);
+    page_forest(page, recommend_kind(yardstick),
+                &(ForestChart){
+                    .sentence = sentence,
+                    .x_label = is_hits ? "points of retrieval lost" : "nats a token lost",
+                    .rows = rows,
+                    .n_rows = n_rows,
+                });
     put_table(page, list, yardstick, order, n);
     buf_puts(page->out, "</figure>\n");
     free(sentence);

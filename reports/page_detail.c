@@ -183,7 +183,7 @@ static void put_curves(Page *page, const Grid *grid, size_t col, const Curve *cu
     buf_printf(page->out,
                "<figure class=\"wide\"><figcaption>windows of %lld tokens</figcaption>\n",
                (long long)grid->n_ctx[col]);
-    chart_lines(&chart, page->out);
+    page_lines(page, grid->metric, &chart);
     put_curve_table(grid, curves, page->out);
     buf_puts(page->out, "</figure>\n");
     free(sentence);

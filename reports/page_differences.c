@@ -144,15 +144,14 @@ static void put_figure(Page *page, const Series *series, int64_t n_ctx, const ch
     buf_puts(out, "<figure><figcaption>");
     html_text(out, sentence);
     buf_puts(out, "</figcaption>\n");
-    chart_forest(
-        &(ForestChart){
-            .sentence = sentence,
-            .x_label = series->is_hits ? "points of retrieval lost (below 0: A is better)"
-                                       : "nats a token lost (below 0: A is better)",
-            .rows = pairs->rows,
-            .n_rows = pairs->n,
-        },
-        out);
+    page_forest(page, series->probe,
+                &(ForestChart){
+                    .sentence = sentence,
+                    .x_label = series->is_hits ? "points of retrieval lost (below 0: A is better)"
+                                               : "nats a token lost (below 0: A is better)",
+                    .rows = pairs->rows,
+                    .n_rows = pairs->n,
+                });
     buf_puts(out, "<details><summary>The numbers</summary>\n<table>\n<tbody>\n");
     for (size_t i = 0; i < pairs->n; i++) {
         buf_puts(out, "<tr><th scope=\"row\">");

@@ -114,7 +114,7 @@ static void put_lines(Page *page, const Grid *grid, char **notes)
                        .series = series,
                        .n_series = grid->n_rows};
     buf_puts(page->out, "<figure>\n");
-    chart_lines(&chart, page->out);
+    page_lines(page, grid->metric, &chart);
     buf_puts(page->out, "</figure>\n");
     free(sentence);
     free(points);
@@ -226,7 +226,7 @@ void page_heat(Page *page, const Grid *grid, double low, double high, bool compa
                    .marks = marks.items,
                    .n_marks = marks.n,
                    .mark_name = "by formula"};
-    chart_heat(&map, page->out);
+    page_heat_map(page, *grid->metric ? grid->metric : grid->probe, &map);
     if (!compact && *grid->metric) {
         ValueText ends[2];
         grid_value_text(low, grid->unit, ends[0]);

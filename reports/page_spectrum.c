@@ -102,7 +102,7 @@ static void put_spectra(Page *page, const Grid *grid, const Spectrum *spectra, i
                        .series = series,
                        .n_series = grid->n_rows};
     buf_puts(page->out, "<figure class=\"wide\">\n");
-    chart_lines(&chart, page->out);
+    page_lines(page, "wavelength", &chart);
     buf_puts(page->out, "</figure>\n");
     free(series);
     free(looks);

@@ -146,7 +146,7 @@ static void put_limits(Page *page, const Grid *grid, const Limit *limits)
         .n_rows = grid->n_rows,
     };
     buf_puts(page->out, "<figure class=\"scroll\">\n");
-    chart_limits(&chart, page->out);
+    page_limits(page, "limits", &chart);
     buf_puts(page->out, "</figure>\n");
     free(rows);
 }

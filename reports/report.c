@@ -9,17 +9,50 @@
 #include "reports/stmt.h"
 
 const ReportFormat report_formats[] = {
-    {"csv",  "tidy table, one row a cell and metric",                 report_csv },
-    {"md",   "tables of setting and length for a README or an issue", report_md  },
-    {"html", "one page with charts, offline and without script",      report_html},
-    {NULL,   NULL,                                                    NULL       },
+    {"csv",   "tidy table, one row a cell and metric",                 report_csv,   NULL      },
+    {"json",  "the same rows as an array of objects",                  report_json,  NULL      },
+    {"jsonl", "the same, one object a line",                           report_jsonl, NULL      },
+    {"md",    "tables of setting and length for a README or an issue", report_md,    NULL      },
+    {"html",  "one page with charts, offline and without script",      report_html,  NULL      },
+    {"svg",   "each chart of the page as a file, into a folder",       NULL,         report_svg},
+    {NULL,    NULL,                                                    NULL,         NULL      },
 };
+
+void report_free_files(ReportFiles *files)
+{
+    for (size_t i = 0; i < files->n; i++) {
+        free(files->items[i].name);
+        buf_free(&files->items[i].content);
+    }
+    free(files->items);
+    *files = (ReportFiles){0};
+}
 
 const ReportFormat *report_find(const char *name)
 {
     for (const ReportFormat *format = report_formats; format->name; format++)
         if (str_equal(format->name, name)) return format;
     return NULL;
+}
+
+bool report_check_run(Store *store, int64_t run_id, Err *err)
+{
+    Stmt stmt;
+    bool row;
+    if (run_id == 0) return true;
+    bool ok = stmt_open(store_sqlite(store),
+                        "SELECT count(*), min(id), max(id), coalesce(sum(id = ?1), 0) FROM run",
+                        &stmt, err);
+    if (ok) stmt_put_i64(&stmt, run_id);
+    ok = ok && stmt_next(&stmt, &row, err);
+    if (ok && stmt_i64(&stmt, 3) == 0)
+        ok = stmt_i64(&stmt, 0) == 0
+                 ? err_set(err, ERR_USAGE, "--run %lld: the database has no run", (long long)run_id)
+                 : err_set(err, ERR_USAGE, "--run %lld: the database has runs %lld to %lld",
+                           (long long)run_id, (long long)stmt_i64(&stmt, 1),
+                           (long long)stmt_i64(&stmt, 2));
+    stmt_close(&stmt);
+    return ok;
 }
 
 bool report_counts(Store *store, int64_t run_id, int64_t counts[CELL_STATUS_COUNT], Err *err)

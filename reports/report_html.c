@@ -166,15 +166,10 @@ static void put_head(Buf *out)
     html_style(out);
     for (int i = 0; i < CHART_MAX_SWITCHES; i++)
         buf_printf(out, "figure:has(.t%d:not(:checked)) .s%d{display:none}\n", i, i);
-    buf_puts(
-        out,
-        "</style>\n</head>\n<body>\n"
-        "<svg width=\"0\" height=\"0\" class=\"defs\" aria-hidden=\"true\"><defs><pattern id=\"hatch\" "
-        "width=\"6\" height=\"6\" patternUnits=\"userSpaceOnUse\" patternTransform=\"rotate(45)\"><rect "
-        "class=\"hatch-ground\" width=\"6\" height=\"6\"/><rect class=\"hatch-line\" width=\"2\" "
-        "height=\"6\"/></pattern>");
-    chart_heat_defs(out);
-    buf_puts(out, "</defs></svg>\n");
+    buf_puts(out, "</style>\n</head>\n<body>\n"
+                  "<svg width=\"0\" height=\"0\" class=\"defs\" aria-hidden=\"true\">");
+    chart_defs(out);
+    buf_puts(out, "</svg>\n");
 }
 
 /* Models by name, each once; the list is ordered by model. */
@@ -204,6 +199,7 @@ static bool put_sections(Page *page, Err *err)
     page->out = &content;
     for (size_t i = 0; ok && i < COUNT_OF(sections); i++) {
         buf_clear(&content);
+        page->section = sections[i].id;
         ok = sections[i].write(page, err);
         if (!ok || content.len == 0) continue;
         buf_printf(
@@ -244,23 +240,35 @@ static void free_page(Page *page)
     grid_free(&page->grids);
 }
 
+/* Writes the page, and its charts into `figures` where that is not NULL. */
+static bool write_page(Store *store, const ReportOptions *options, ReportFiles *figures, Buf *out,
+                       Err *err)
+{
+    Page page = {.store = store, .options = options, .figures = figures, .out = out};
+    bool ok = report_counts(store, options->run_id, page.counts, err) &&
+              grid_load(store, options->run_id, &page.grids, err) && load_models(&page, err);
+    if (ok) {
+        put_head(out);
+        put_header(&page);
+        ok = put_sections(&page, err);
+        buf_puts(
+            out,
+            "</main>\n<footer><p class=\"dim\">Made by ropewalk from its results database. Every chart "
+            "has its numbers in a table under it.</p></footer>\n</body>\n</html>\n");
+    }
+    free_page(&page);
+    return ok;
+}
+
 bool report_html(Store *store, const ReportOptions *options, Buf *out, Err *err)
 {
-    Page page = {.store = store, .options = options, .out = out};
-    if (!report_counts(store, options->run_id, page.counts, err) ||
-        !grid_load(store, options->run_id, &page.grids, err))
-        return false;
-    if (!load_models(&page, err)) {
-        free_page(&page);
-        return false;
-    }
-    put_head(out);
-    put_header(&page);
-    bool ok = put_sections(&page, err);
-    buf_puts(
-        out,
-        "</main>\n<footer><p class=\"dim\">Made by ropewalk from its results database. Every chart "
-        "has its numbers in a table under it.</p></footer>\n</body>\n</html>\n");
-    free_page(&page);
+    return write_page(store, options, NULL, out, err);
+}
+
+bool report_svg(Store *store, const ReportOptions *options, ReportFiles *out, Err *err)
+{
+    Buf page = {0};
+    bool ok = write_page(store, options, out, &page, err);
+    buf_free(&page);
     return ok;
 }

@@ -3,10 +3,17 @@
 #define REPORTS_REPORT_INTERNAL_H
 
 #include "reports/report.h"
+#include "reports/stmt.h"
 
 bool report_csv(Store *store, const ReportOptions *options, Buf *out, Err *err) MUST_USE;
 bool report_md(Store *store, const ReportOptions *options, Buf *out, Err *err) MUST_USE;
+bool report_json(Store *store, const ReportOptions *options, Buf *out, Err *err) MUST_USE;
+bool report_jsonl(Store *store, const ReportOptions *options, Buf *out, Err *err) MUST_USE;
 bool report_html(Store *store, const ReportOptions *options, Buf *out, Err *err) MUST_USE;
+bool report_svg(Store *store, const ReportOptions *options, ReportFiles *out, Err *err) MUST_USE;
+
+/* Opens the query of the tidy formats, bound: a row a cell and metric, whose column names are theirs. Close with stmt_close. Errors: STORE. */
+bool report_open_rows(Store *store, const ReportOptions *options, Stmt *out, Err *err) MUST_USE;
 
 /* Number of cells by status: of a run, or the latest generation of all. Errors: STORE. */
 bool report_counts(Store *store, int64_t run_id, int64_t counts[CELL_STATUS_COUNT],

@@ -1,5 +1,6 @@
 /* The formats. The checker of tags and the reader of CSV share nothing with the code that writes them. */
 #include <ctype.h>
+#include <jansson.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -314,8 +315,9 @@ static void test_databases_without_results_make_sensible_reports(void **state)
                 &fixture, results_add_cell(&fixture, &(Place){0, n_ctx, 0.5, false, NULL, false}),
                 CELL_FAILED);
         for (const ReportFormat *format = report_formats; format->name; format++) {
+            if (!format->write) continue;
             char *text = results_report(fixture.store, format->name, &(ReportOptions){0});
-            assert_true(strlen(text) > 20);
+            assert_true(strlen(text) > 20 || str_starts_with(format->name, "json"));
             for (size_t i = 0; i < COUNT_OF(not_numbers); i++)
                 assert_null(strstr(text, not_numbers[i]));
             if (str_equal(format->name, "html")) check_page(text);
@@ -348,7 +350,7 @@ static void test_every_format_is_found_by_its_name(void **state)
     (void)state;
     for (const ReportFormat *format = report_formats; format->name; format++) {
         assert_ptr_equal(report_find(format->name), format);
-        assert_true(format->write && *format->help);
+        assert_true(!format->write == !!format->write_files && *format->help);
     }
     assert_null(report_find("pdf"));
 }
@@ -455,6 +457,104 @@ static void test_every_form_says_where_claim_and_measurement_disagree(void **sta
     assert_non_null(strstr(table, "they disagree, plain RoPE fails within the claimed length"));
     free(table);
     store_close(fixture.store);
+}
+
+/* Every number and text of the tidy CSV stands in the JSON too, with all its bits. */
+static void test_json_has_the_rows_of_the_csv(void **state)
+{
+    (void)state;
+    Err err;
+    static const char *const texts[] = {NULL, results_hostile_text};
+    for (size_t t = 0; t < COUNT_OF(texts); t++) {
+        Fixture fixture = results_open_full(texts[t]);
+        char *array = results_report(fixture.store, "json", &(ReportOptions){0});
+        char *lines = results_report(fixture.store, "jsonl", &(ReportOptions){0});
+        json_t *root = json_loads(array, JSON_REJECT_DUPLICATES, NULL);
+        assert_non_null(root);
+        int64_t n;
+        assert_ok(sql_i64(store_sqlite(fixture.store), "SELECT count(*) FROM v_cell", &n, &err),
+                  &err);
+        assert_int_equal(json_array_size(root), n);
+        const char *at = lines;
+        for (size_t i = 0; i < json_array_size(root); i++) {
+            char *line = str_dup_n(at, strcspn(at, "\n"));
+            json_t *object = json_loads(line, JSON_REJECT_DUPLICATES, NULL);
+            assert_true(json_equal(object, json_array_get(root, i)));
+            json_decref(object);
+            at += strlen(line) + 1;
+            free(line);
+        }
+        assert_int_equal(*at, '\0');
+        double sum;
+        Stmt stmt;
+        bool row;
+        assert_ok(
+            stmt_open(store_sqlite(fixture.store), "SELECT sum(value) FROM v_cell", &stmt, &err),
+            &err);
+        assert_ok(stmt_next(&stmt, &row, &err), &err);
+        sum = stmt_double(&stmt, 0);
+        stmt_close(&stmt);
+        for (size_t i = 0; i < json_array_size(root); i++)
+            sum -= json_number_value(json_object_get(json_array_get(root, i), "value"));
+        assert_close(sum, 0.0, 0.0, 1e-12);
+        json_decref(root);
+        free(array);
+        free(lines);
+        store_close(fixture.store);
+    }
+}
+
+static void test_wide_csv_has_a_row_a_cell(void **state)
+{
+    (void)state;
+    Fixture fixture = results_open(NULL);
+    results_add_setting(&fixture, 0, "none", NAN, NAN);
+    results_finish_hits(
+        &fixture, results_add_cell(&fixture, &(Place){0, 256, 0.5, false, NULL, false}), 3, 4);
+    results_finish_value(
+        &fixture, results_add_cell(&fixture, &(Place){0, 256, NAN, false, NULL, false}), 9.0);
+    char *text = results_report(fixture.store, "csv", &(ReportOptions){.wide = true});
+    assert_int_equal(count_of(text, "\n"), 3);
+    const char *end = strchr(text, '\n');
+    static const char wanted[] =
+        ",status,limited,message,passkey_exact,passkey_exact_low,passkey_exact_high,passkey_exact_n,";
+    assert_true(strstr(text, wanted) && strstr(text, wanted) < end);
+    assert_non_null(strstr(end, ",\"done\",0,,0.75,0.1,0.9,4,-2,,,4,"));
+    assert_non_null(strstr(end, ",\"done\",0,,,,,,"));
+    free(text);
+    store_close(fixture.store);
+}
+
+static void test_every_chart_is_a_file_of_its_own(void **state)
+{
+    (void)state;
+    Err err;
+    static const char *const texts[] = {NULL, results_hostile_text};
+    for (size_t t = 0; t < COUNT_OF(texts); t++) {
+        Fixture fixture = results_open_full(texts[t]);
+        ReportFiles files = {0};
+        assert_ok(report_find("svg")->write_files(fixture.store, &(ReportOptions){0}, &files, &err),
+                  &err);
+        char *page = results_report(fixture.store, "html", &(ReportOptions){0});
+        assert_int_equal(files.n, count_of(page, "role=\"img\""));
+        assert_true(files.n > 4);
+        for (size_t i = 0; i < files.n; i++) {
+            const char *name = files.items[i].name;
+            assert_int_equal(
+                strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-."),
+                strlen(name));
+            for (size_t k = 0; k < i; k++)
+                assert_string_not_equal(name, files.items[k].name);
+            char *text = str_format("<!DOCTYPE html>\n%s", buf_text(&files.items[i].content));
+            check_page(text);
+            check_utf8(text);
+            assert_non_null(strstr(text, "<svg xmlns=\"http://www.w3.org/2000/svg\""));
+            free(text);
+        }
+        free(page);
+        report_free_files(&files);
+        store_close(fixture.store);
+    }
 }
 
 /* Trials and windows of three settings of both engineers at two lengths; ntk is the best, and pi says the same as linear. */
@@ -565,6 +665,9 @@ int main(void)
         cmocka_unit_test(test_every_form_says_where_claim_and_measurement_disagree),
         cmocka_unit_test(test_verdicts_of_a_run_are_those_of_its_settings),
         cmocka_unit_test(test_predictions_stand_beside_the_measured_knees),
+        cmocka_unit_test(test_json_has_the_rows_of_the_csv),
+        cmocka_unit_test(test_wide_csv_has_a_row_a_cell),
+        cmocka_unit_test(test_every_chart_is_a_file_of_its_own),
         cmocka_unit_test(test_the_page_begins_with_the_answer),
         cmocka_unit_test(test_the_answer_is_inert_under_hostile_names),
         cmocka_unit_test(test_a_page_of_five_thousand_cells_is_below_three_megabytes),

@@ -8,6 +8,7 @@ show() {
 "$ROPEWALK" sweep --model "$SRC/models/walker" --method none,linear --lambda 2 --method ntk --n-ctx 128,192 --db a.db \
     --probe passkey:depths=2,trials=1 --quiet >/dev/null
 sha256sum a.db >before.txt
+cp a.db before.db
 
 echo "# the name of the output decides; a file holds what standard output would"
 for format in csv md html; do
@@ -22,6 +23,22 @@ grep -c '^### ' a.md
 grep -o '<!DOCTYPE html>\|</html>' a.html
 grep -c '<script\|http://\|https://' a.html
 "$ROPEWALK" report --db a.db --provenance | head -n 1 | tr , '\n' | grep -vxf <(head -n 1 a.csv | tr , '\n')
+
+echo "# the same rows in other forms, and each chart as a file"
+"$ROPEWALK" report --db a.db --format json | python3 -c 'import json, sys; rows = json.load(sys.stdin); print(len(rows), rows[0]["metric"])'
+"$ROPEWALK" report --db a.db --format jsonl | wc -l
+"$ROPEWALK" report --db a.db --wide | wc -l
+"$ROPEWALK" report --db a.db --format svg -o figures
+python3 -c 'import sys, xml.dom.minidom as m; [m.parse(name) for name in sys.argv[1:]]; print(len(sys.argv) - 1, "files are XML")' figures/*
+"$ROPEWALK" sweep --model "$SRC/models/walker" --method none --n-ctx 128 --db a.db --probe passkey:depths=2,trials=2 --quiet >/dev/null
+for run in 1 2; do
+    "$ROPEWALK" report --db a.db --run $run --wide | wc -l
+done
+show --db a.db --run 3
+show --db a.db --format md --wide
+show --db a.db --format svg
+show --db a.db --format svg -o a.csv
+cp before.db a.db
 
 echo "# never the database, under any of its names"
 ln -s a.db link.html
