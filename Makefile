@@ -122,6 +122,9 @@ AGAIN = $(MAKE) --no-print-directory $(if $(filter -j%,$(MAKEFLAGS)),,-j$(shell 
 deps: ## find the libraries; install them with apt-get where that is possible
 	@CC='$(CC)' tools/deps $(PACKAGES)
 
+deps-pages: ## the browser of the tests that look at pages
+	@tools/deps --pages
+
 demo: deps ## sweep λ on the shipped model and write the report
 	@$(AGAIN) all
 	@tools/demo $(B)/$(PROG) demo
@@ -197,7 +200,7 @@ help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 22
 
 FORCE:
-.PHONY: all deps demo test test-asan test-programs run-asan fuzz-replay fuzz fuzz-programs lint format check-layers cov pictures bench bench-methods bench-sweep \
+.PHONY: all deps deps-pages demo test test-asan test-programs run-asan fuzz-replay fuzz fuzz-programs lint format check-layers cov pictures bench bench-methods bench-sweep \
         install uninstall clean help FORCE
 .SECONDARY:
 -include $(shell find $(B) -name '*.d' 2>/dev/null)

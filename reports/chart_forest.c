@@ -14,7 +14,7 @@ enum {
     HEAD = 8,
     FOOT = 40,
     EDGE = 12, /* between the ends of the axis and those of the plot */
-    TICKS = 5,
+    TICKS = 3,
     CHAR_WIDTH = 7,
     TEXT_CHARS = 16,
 };

@@ -65,10 +65,12 @@ static void put_mark(const Frame *frame, Buf *out)
     const ChartMark *mark = &frame->chart->mark;
     if (!(mark->at >= frame->chart->x_low && mark->at <= frame->chart->x_high)) return;
     double x = place(frame, mark->at);
+    /* The label stands where there is room for it. */
+    bool is_left = x > frame->left + PLOT_WIDTH / 2.0;
     buf_printf(out,
                "<line class=\"trained\" x1=\"%.1f\" x2=\"%.1f\" y1=\"4\" y2=\"%.1f\"/><text "
-               "class=\"mark right\" x=\"%.1f\" y=\"10\">",
-               x, x, frame->bottom, x + 5.0);
+               "class=\"mark %s\" x=\"%.1f\" y=\"10\">",
+               x, x, frame->bottom, is_left ? "left" : "right", is_left ? x - 5.0 : x + 5.0);
     html_text(out, mark->label);
     buf_puts(out, "</text>\n");
 }
