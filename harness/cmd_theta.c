@@ -219,6 +219,7 @@ static void print_svg(const Angles *angles, size_t n)
                      .y_label = "tokens a turn",
                      .unit = "tokens",
                      .x_linear = true,
+                     .x_whole = true,
                      .y_marks = &mark,
                      .n_y_marks = 1,
                      .series = series,

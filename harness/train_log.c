@@ -94,6 +94,7 @@ static void draw(const Buf *log, const Line lines[2], LineChart chart, Buf *out)
     }
     chart.x_label = "step";
     chart.x_linear = true;
+    chart.x_whole = true;
     chart.series = series;
     chart.n_series = 2;
     chart_lines_file(&chart, out);

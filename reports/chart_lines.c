@@ -173,39 +173,40 @@ static void put_y_axis(const LineChart *chart, const Frame *frame, Buf *out)
         put_tick_y(chart, frame, y->low + step * (double)i, out);
 }
 
-static void put_tick_x(const Frame *frame, double value, Buf *out)
+static void put_tick_x(const Frame *frame, double value, int digits, Buf *out)
 {
     double x = place(&frame->x, value);
     buf_printf(out, "<line class=\"tick\" x1=\"%.1f\" x2=\"%.1f\" y1=\"%d\" y2=\"%d\"/>", x, x,
                HEIGHT - BOTTOM, HEIGHT - BOTTOM + 5);
-    buf_printf(out, "<text class=\"x\" x=\"%.1f\" y=\"%d\">%.0f</text>\n", x, HEIGHT - BOTTOM + 18,
-               value);
+    buf_printf(out, "<text class=\"x\" x=\"%.1f\" y=\"%d\">%.*f</text>\n", x, HEIGHT - BOTTOM + 18,
+               digits, value);
 }
 
-/* Ticks of a linear axis, at whole numbers. */
-static void put_whole_ticks(const Frame *frame, Buf *out)
+static void put_linear_ticks(const LineChart *chart, const Frame *frame, Buf *out)
 {
-    double step = fmax(1.0, chart_nice_step(frame->x.high - frame->x.low, MAX_X_TICKS));
-    double first = step * ceil(frame->x.low / step);
-    for (int i = 0; i <= 2 * MAX_X_TICKS && first + step * i <= frame->x.high; i++)
-        put_tick_x(frame, first + step * i, out);
+    double step = chart_nice_step(frame->x.high - frame->x.low, MAX_X_TICKS);
+    if (chart->x_whole) step = fmax(1.0, step);
+    int digits = (int)fmin(9.0, fmax(0.0, -floor(log10(step) + 1e-9)));
+    double first = ceil(frame->x.low / step - 1e-9);
+    for (int i = 0; i <= 2 * MAX_X_TICKS && (first + i) * step <= frame->x.high + 1e-9 * step; i++)
+        put_tick_x(frame, (first + i) * step + 0.0, digits, out);
 }
 
 /* Ticks at powers of two, thinned until they fit; x values of sweeps are lengths. */
-static void put_x_axis(const Frame *frame, Buf *out)
+static void put_x_axis(const LineChart *chart, const Frame *frame, Buf *out)
 {
     if (!frame->x.logarithmic) {
-        put_whole_ticks(frame, out);
+        put_linear_ticks(chart, frame, out);
         return;
     }
     int first = (int)ceil(log2(frame->x.low) - 1e-9);
     int last = (int)floor(log2(frame->x.high) + 1e-9);
     int every = 1 + (last - first) / MAX_X_TICKS;
     for (int power = first; power <= last; power += every)
-        put_tick_x(frame, exp2(power), out);
+        put_tick_x(frame, exp2(power), 0, out);
     if (first > last) {
-        put_tick_x(frame, frame->x.low, out);
-        put_tick_x(frame, frame->x.high, out);
+        put_tick_x(frame, frame->x.low, 0, out);
+        put_tick_x(frame, frame->x.high, 0, out);
     }
 }
 
@@ -345,7 +346,7 @@ static void put_legend(const LineChart *chart, Buf *out)
 static void put_body(const LineChart *chart, const Frame *frame, Buf *out)
 {
     put_y_axis(chart, frame, out);
-    put_x_axis(frame, out);
+    put_x_axis(chart, frame, out);
     put_marks(chart, frame, out);
     put_y_marks(chart, frame, out);
     for (size_t i = 0; i < chart->n_series; i++)

@@ -7,6 +7,7 @@
 #include "reports/html.h"
 #include "reports/report.h"
 #include "reports/series.h"
+#include "reports/yardstick.h"
 
 typedef struct {
     Store *store;
@@ -45,6 +46,10 @@ void page_grid_heading(Page *page, const Grid *grid);
 /* "512: 87.5% (71.0% to 96.5%), n = 40, wilson95", or the status and message of a cell that is not done. Free with free(). */
 char *page_cell_note(const Grid *grid, const GridCell *cell, int64_t n_ctx, const char *label);
 
+/* The looks of settings by their methods, which stand together. Methods get hues in the order in which they appear; within a method the
+ * tone rises with the row, and so with lambda or factor. No scaling is neutral. */
+void page_method_looks(const char *const *methods, size_t n, ChartLook *looks);
+
 /* The looks of a grid's rows; looks has room for n_rows. */
 void page_looks(const Grid *grid, ChartLook *looks);
 
@@ -82,6 +87,9 @@ bool page_table(Page *page, const char *heading, const char *sql, Err *err) MUST
 
 /* Appends the paired differences of Engineer A's settings from those of Engineer B, a forest plot a probe. */
 void page_differences(Page *page);
+
+/* Appends what settings cost within the trained length against what they bring beyond it; nothing where one of both is not known. */
+void page_tradeoff(Page *page, const SeriesList *list, const Yardstick *yardstick, int64_t n_ctx);
 
 /* "higher is better", "lower is better" or "". */
 const char *page_direction(int direction);

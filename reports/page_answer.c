@@ -187,6 +187,10 @@ static void put_answer(Page *page, const SeriesList *list, const Recommendation 
     for (size_t i = 0; i < answer->n_yardsticks; i++)
         if (recommend_tells(&answer->yardsticks[i]))
             put_forest(page, list, &answer->yardsticks[i], answer->parts[answer->mix.n - 1].n_ctx);
+    for (size_t i = 0; i < answer->n_yardsticks; i++)
+        if (recommend_tells(&answer->yardsticks[i]))
+            page_tradeoff(page, list, &answer->yardsticks[i],
+                          answer->parts[answer->mix.n - 1].n_ctx);
     buf_puts(out, "</div>\n");
     put_methods(page, answer);
 }

@@ -53,9 +53,9 @@ typedef struct {
     ChartPoint *points;
     char **notes; /* of the points */
     size_t n;
-} Curve;
+} PositionCurve;
 
-static void free_curve(Curve *curve)
+static void free_curve(PositionCurve *curve)
 {
     for (size_t i = 0; i < curve->n; i++)
         free(curve->notes[i]);
@@ -64,7 +64,7 @@ static void free_curve(Curve *curve)
 }
 
 /* Adds the mean of a bucket, at the geometric middle of its positions. */
-static void add_bucket(Curve *curve, const ClusterSum *clusters, size_t n_clusters,
+static void add_bucket(PositionCurve *curve, const ClusterSum *clusters, size_t n_clusters,
                        const int64_t range[2])
 {
     double mean;
@@ -93,7 +93,7 @@ static void add_bucket(Curve *curve, const ClusterSum *clusters, size_t n_cluste
 }
 
 /* Reads the buckets of a cell; rows come bucket by bucket, a row a cluster. */
-static bool read_curve(Stmt *stmt, Curve *curve, Err *err)
+static bool read_curve(Stmt *stmt, PositionCurve *curve, Err *err)
 {
     ClusterSum *clusters = NULL;
     size_t n_clusters = 0;
@@ -118,7 +118,7 @@ static bool read_curve(Stmt *stmt, Curve *curve, Err *err)
     return ok;
 }
 
-static bool load_curves(Page *page, const Grid *grid, size_t col, Curve *curves, Err *err)
+static bool load_curves(Page *page, const Grid *grid, size_t col, PositionCurve *curves, Err *err)
 {
     Stmt stmt;
     bool ok =
@@ -137,7 +137,7 @@ static bool load_curves(Page *page, const Grid *grid, size_t col, Curve *curves,
     return ok;
 }
 
-static void put_curve_table(const Grid *grid, const Curve *curves, Buf *out)
+static void put_curve_table(const Grid *grid, const PositionCurve *curves, Buf *out)
 {
     buf_puts(out, "<details><summary>The numbers</summary>\n<ul class=\"numbers\">\n");
     for (size_t row = 0; row < grid->n_rows; row++) {
@@ -155,7 +155,7 @@ static void put_curve_table(const Grid *grid, const Curve *curves, Buf *out)
     buf_puts(out, "</ul></details>\n");
 }
 
-static void put_curves(Page *page, const Grid *grid, size_t col, const Curve *curves)
+static void put_curves(Page *page, const Grid *grid, size_t col, const PositionCurve *curves)
 {
     ChartLook *looks = mem_zalloc(grid->n_rows + 1, sizeof *looks);
     ChartSeries *series = mem_zalloc(grid->n_rows + 1, sizeof *series);
@@ -194,7 +194,7 @@ static void put_curves(Page *page, const Grid *grid, size_t col, const Curve *cu
 /* Draws one length; *drawn tells whether there was anything to draw. The first length drawn gets the heading, the others are folded away. */
 static bool put_positions_at(Page *page, const Grid *grid, size_t col, bool *drawn, Err *err)
 {
-    Curve *curves = mem_zalloc(grid->n_rows + 1, sizeof *curves);
+    PositionCurve *curves = mem_zalloc(grid->n_rows + 1, sizeof *curves);
     bool ok = load_curves(page, grid, col, curves, err);
     bool any = false;
     for (size_t row = 0; row < grid->n_rows; row++)

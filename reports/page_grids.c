@@ -11,25 +11,31 @@
 #include "reports/knee.h"
 #include "reports/page.h"
 
-/* Methods get hues in the order in which they appear; within a method the tone rises with the row, and so with lambda or factor.
- * No scaling is neutral. */
-void page_looks(const Grid *grid, ChartLook *looks)
+void page_method_looks(const char *const *methods, size_t n, ChartLook *looks)
 {
     int hue = -1;
     size_t first = 0;
-    for (size_t row = 0; row < grid->n_rows; row++) {
-        bool new_method =
-            row == 0 || !str_equal(grid->rows[row].method, grid->rows[row - 1].method);
-        bool neutral = str_equal(grid->rows[row].method, "none");
-        if (new_method) first = row;
+    for (size_t i = 0; i < n; i++) {
+        bool new_method = i == 0 || !str_equal(methods[i], methods[i - 1]);
+        bool neutral = str_equal(methods[i], "none");
+        if (new_method) first = i;
         if (new_method && !neutral) hue++;
-        size_t end = row + 1;
-        while (end < grid->n_rows && str_equal(grid->rows[end].method, grid->rows[row].method))
+        size_t end = i + 1;
+        while (end < n && str_equal(methods[end], methods[i]))
             end++;
         double n_steps = (double)(end - first - 1);
-        looks[row] = (ChartLook){.hue = neutral ? -1 : hue,
-                                 .tone = n_steps > 0 ? (double)(row - first) / n_steps : 0.7};
+        looks[i] = (ChartLook){.hue = neutral ? -1 : hue,
+                               .tone = n_steps > 0 ? (double)(i - first) / n_steps : 0.7};
     }
+}
+
+void page_looks(const Grid *grid, ChartLook *looks)
+{
+    const char **methods = mem_alloc(grid->n_rows + 1, sizeof *methods);
+    for (size_t row = 0; row < grid->n_rows; row++)
+        methods[row] = grid->rows[row].method;
+    page_method_looks(methods, grid->n_rows, looks);
+    free(methods);
 }
 
 static char *chart_sentence(const char *kind, const Grid *grid)

@@ -95,6 +95,7 @@ static void put_spectra(Page *page, const Grid *grid, const Spectrum *spectra, i
                        .y_label = "tokens a turn",
                        .unit = "tokens",
                        .x_linear = true,
+                       .x_whole = true,
                        .marks = &mark,
                        .n_marks = 1,
                        .y_marks = lengths,

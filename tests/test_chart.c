@@ -151,6 +151,7 @@ static void test_a_linear_axis_is_linear_and_marked(void **state)
                        .y_label = "y",
                        .unit = "tokens",
                        .x_linear = true,
+                       .x_whole = true,
                        .marks = &mark,
                        .n_marks = 1,
                        .y_marks = y_marks,

@@ -605,6 +605,10 @@ static void test_the_page_begins_with_the_answer(void **state)
         "pi against linear, factor=4</text>",
         "lose against ntk:8, the best of Engineer B&#39;s at 1024 tokens, by perplexity",
         "<td>equal</td>",
+        /* exp(0.1) - 1, 1 - exp(-0.5); 4 of 12 */
+        "linear:4: tax 10.5 %, gain 39.3 %",
+        "linear:4: tax 0 points, gain 33.3 points",
+        ">ntk:8 *<",
         "<td>+0.5 (+0.5 to +0.5)</td>",
     };
     for (size_t i = 0; i < COUNT_OF(wanted); i++)
