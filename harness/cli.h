@@ -52,6 +52,7 @@ typedef struct {
     bool dry_run;
     int64_t limit; /* 0: none */
     bool fresh;
+    bool no_reuse;
     bool yes;
     bool quiet;
     bool allow_nan;

@@ -297,6 +297,11 @@ const OptionRow option_rows[] = {
      .offset = FIELD(fresh),
      .help = "run all cells anew; deletes nothing",
      .commands = SWEEPS},
+    {.name = "no-reuse",
+     .type = OPTION_FLAG,
+     .offset = FIELD(no_reuse),
+     .help = "compute each prompt whole: slow, the same numbers",
+     .commands = SWEEPS | COMMAND_VERIFY},
     {.name = "yes",
      .short_name = 'y',
      .type = OPTION_FLAG,
@@ -415,7 +420,7 @@ const OptionRow option_rows[] = {
      .offset = FIELD(help),
      .help = "show this",
      .commands = COMMAND_ALL},
-    {.name = NULL                                                     },
+    {.name = NULL                                               },
 };
 
 bool option_names_file(const OptionRow *row)

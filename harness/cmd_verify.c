@@ -125,6 +125,7 @@ static bool read_options(const Verify *verify, Group *group, Err *err)
     replace_text(&options->corpus, given->corpus);
     options->jobs = given->jobs;
     options->threads = given->threads;
+    options->no_reuse = given->no_reuse;
     options->dry_run = options->profile = false;
     return sources_open(cli_find_command("sweep"), options, err);
 }

@@ -287,6 +287,7 @@ static ProbeInput make_input(const Plan *plan, size_t model, size_t probe)
         .seed = (uint64_t)plan->options->seed,
         .target_max = plan->target_max,
         .limit = plan->options->limit,
+        .no_reuse = plan->options->no_reuse,
     };
 }
 

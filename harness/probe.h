@@ -51,6 +51,7 @@ typedef struct {
     uint64_t seed;
     int64_t target_max; /* longest length that grids of windows are laid out for */
     int64_t limit;      /* most trials or windows a cell; 0: no limit */
+    bool no_reuse;      /* asks for every token of an answer by a pass of its own */
 } ProbeInput;
 
 /* Work of a cell, shared prefixes of its own prompts already taken off. */

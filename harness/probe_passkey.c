@@ -114,6 +114,7 @@ typedef struct {
     Haystack *haystack;
     Backend *backend;
     ProbeResult *result;
+    bool one_by_one; /* nothing of an answer is shared between its tokens */
     int64_t n_exact;
     int64_t n_forced;
     ClusterSum *logp; /* one cluster a trial, here and below */
@@ -121,29 +122,41 @@ typedef struct {
     ClusterSum *rank;
 } Tally;
 
-/* The forced pass. scores: n_answer + 1 entries, for the key's tokens and the one after. *finite is false when the
- * cell was ended for a number that is not. */
+/* Scores these rows, given every token up to the one behind the last of them, into scores[rows.n]. *bad is the first that is not finite, or -1. */
+static bool score_rows(const Tally *tally, const int32_t *tokens, TokenSpan rows,
+                       TokenScore *scores, int64_t *bad, Err *err)
+{
+    int64_t n = rows.first + rows.n + 1;
+    uint8_t *want = mem_zalloc((size_t)n, 1);
+    TokenScore *out = mem_zalloc((size_t)n, sizeof *out);
+    memset(want + rows.first, 1, (size_t)rows.n);
+    bool ok = backend_score(tally->backend, tokens, n, want, out, err);
+    *bad = ok ? token_scores_nonfinite(out, want, n - 1) : -1;
+    if (ok) memcpy(scores, out + rows.first, (size_t)rows.n * sizeof *scores);
+    free(want);
+    free(out);
+    return ok;
+}
+
+/* The forced pass: the key's tokens and the one after, in one pass or, without reuse, in one for each. scores: n_answer + 1 entries.
+ * *finite is false when the cell was ended for a number that is not. */
 static bool score_answer(Tally *tally, int64_t trial, const HaystackPrompt *prompt,
                          TokenScore *scores, bool *finite, Err *err)
 {
     int64_t n = (int64_t)prompt->tokens.n + 1, first = prompt->n_prompt - 1;
+    int64_t n_rows = prompt->n_answer + 1, step = tally->one_by_one ? 1 : n_rows, bad = -1;
     int32_t *tokens = mem_alloc((size_t)n, sizeof *tokens);
-    uint8_t *want = mem_zalloc((size_t)n, 1);
-    TokenScore *out = mem_zalloc((size_t)n, sizeof *out);
     memcpy(tokens, prompt->tokens.ids, prompt->tokens.n * sizeof *tokens);
     tokens[n - 1] = tokens[n - 2]; /* any token: only what is likeliest in its place matters */
-    memset(want + first, 1, (size_t)prompt->n_answer + 1);
-    bool ok = backend_score(tally->backend, tokens, n, want, out, err);
-    int64_t bad = ok ? token_scores_nonfinite(out, want, n - 1) : -1;
-    if (ok) memcpy(scores, out + first, ((size_t)prompt->n_answer + 1) * sizeof *scores);
+    bool ok = true;
+    for (int64_t i = 0; ok && bad < 0 && i < n_rows; i += step)
+        ok = score_rows(tally, tokens, (TokenSpan){first + i, step}, scores + i, &bad, err);
     *finite = bad < 0;
     if (ok && bad >= 0)
         probe_end(tally->result, CELL_NONFINITE,
                   "trial %lld: the prediction of the token at position %lld is not finite",
                   (long long)trial, (long long)bad + 1);
     free(tokens);
-    free(want);
-    free(out);
     return ok;
 }
 
@@ -164,16 +177,24 @@ static int64_t count_leading(const HaystackPrompt *prompt, const TokenScore *sco
     return n;
 }
 
-/* Greedy text as far as the forced pass shows it. */
-static void read_forced_text(const Tally *tally, const HaystackPrompt *prompt,
-                             const TokenScore *scores, Buf *text)
+/* Greedy text up to and with the first token that is not the key's: as the forced pass shows it or, without reuse, as it is
+ * generated. */
+static bool read_forced_text(const Tally *tally, const HaystackPrompt *prompt,
+                             const TokenScore *scores, Buf *text, Err *err)
 {
     int64_t n = count_leading(prompt, scores);
     TokenList ids = {0};
-    token_list_append(&ids, prompt->tokens.ids + prompt->n_prompt, (size_t)n);
-    token_list_add(&ids, scores[n].argmax);
-    backend_decode(tally->backend, ids.ids, ids.n, false, text);
+    bool ok = true;
+    if (tally->one_by_one) {
+        ok = backend_generate(tally->backend, prompt->tokens.ids, prompt->n_prompt, n + 1, &ids,
+                              err);
+    } else {
+        token_list_append(&ids, prompt->tokens.ids + prompt->n_prompt, (size_t)n);
+        token_list_add(&ids, scores[n].argmax);
+    }
+    if (ok) backend_decode(tally->backend, ids.ids, ids.n, false, text);
     token_list_free(&ids);
+    return ok;
 }
 
 static bool generate_text(const Tally *tally, const HaystackPrompt *prompt, Buf *text, Err *err)
@@ -190,7 +211,7 @@ static bool generate_text(const Tally *tally, const HaystackPrompt *prompt, Buf 
 static bool judge_answer(const Tally *tally, const HaystackPrompt *prompt, const TokenScore *scores,
                          Buf *text, bool *hit, Err *err)
 {
-    read_forced_text(tally, prompt, scores, text);
+    if (!read_forced_text(tally, prompt, scores, text, err)) return false;
     AnswerVerdict verdict = haystack_judge(buf_text(text), prompt->key, false);
     if (verdict == ANSWER_OPEN) {
         if (!generate_text(tally, prompt, text, err)) return false;
@@ -319,6 +340,7 @@ static bool run(const ProbeInput *input, int64_t n_ctx, double depth, Backend *b
         .haystack = open_haystack(input, backend, err),
         .backend = backend,
         .result = result,
+        .one_by_one = input->no_reuse,
         .logp = mem_zalloc((size_t)n_trials, sizeof(ClusterSum)),
         .gain = mem_zalloc((size_t)n_trials, sizeof(ClusterSum)),
         .rank = mem_zalloc((size_t)n_trials, sizeof(ClusterSum)),

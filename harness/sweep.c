@@ -233,8 +233,10 @@ static int open_workers(Pool *pool, Worker *workers, int n_jobs, int64_t n_ctx_m
 {
     const SweepConfig *config = pool->config;
     size_t model = config->plan->cells[pool->pending[0]].model;
-    SessionOptions options = {
-        .n_threads = config->n_threads, .keep_going = pool_keeps_going, .context = pool};
+    SessionOptions options = {.n_threads = config->n_threads,
+                              .no_reuse = config->plan->options->no_reuse,
+                              .keep_going = pool_keeps_going,
+                              .context = pool};
     int n = 0;
     while (n < n_jobs) {
         workers[n].pool = pool;

@@ -150,6 +150,7 @@ static bool check_tokens(const Session *s, const int32_t *tokens, int64_t n, Err
 /* Makes the timeline hold these tokens, keeping what it shares with them. */
 static void sync_tokens(Session *s, const int32_t *tokens, int64_t n)
 {
+    if (s->options.no_reuse) truncate_to(s, 0);
     int64_t common = 0;
     while (common < n && common < s->n_tokens && s->tokens[common] == tokens[common])
         common++;
@@ -204,9 +205,14 @@ static TokenScore score_row(const Session *s, const float *logits, int64_t posit
     return (TokenScore){nll, row.rank, row.argmax};
 }
 
+static bool is_wanted(const Session *s, int64_t row, const uint8_t *want)
+{
+    return want[row] || s->options.no_reuse;
+}
+
 static bool lacks_score(const Session *s, int64_t row, const uint8_t *want)
 {
-    return want[row] && !s->scored[row];
+    return is_wanted(s, row, want) && !s->scored[row];
 }
 
 static bool granule_lacks_scores(const Session *s, int64_t from, int64_t to, const uint8_t *want)
@@ -259,7 +265,7 @@ bool session_score(Session *session, const int32_t *tokens, int64_t n, const uin
     if (!check_tokens(s, tokens, n, err)) return false;
     sync_tokens(s, tokens, n);
     int64_t n_rows = n - 1;
-    while (n_rows > 0 && !want[n_rows - 1])
+    while (n_rows > 0 && !is_wanted(s, n_rows - 1, want))
         n_rows--; /* what lies behind the last wanted row need not be computed */
     for (int64_t row = 0; row < n_rows;) {
         if (row < s->n_valid && !lacks_score(s, row, want)) {
@@ -302,7 +308,8 @@ static const float *logits_of_last(Session *s, const int32_t *tokens, int64_t n,
     while (next < n) {
         first = next;
         next = min_i64(first + SESSION_CHUNK, n);
-        if (!run_chunk(s, first, next, min_i64(n - 1, next), next, err)) return NULL;
+        int64_t from = s->options.no_reuse ? first : min_i64(n - 1, next);
+        if (!run_chunk(s, first, next, from, next, err)) return NULL;
     }
     int64_t own = (n - 1) / granule * granule; /* the last token's granule */
     int rows[FORWARD_HEAD_ROWS];

@@ -27,6 +27,7 @@ typedef struct {
 
 typedef struct {
     int n_threads; /* threads that share one chunk's tiles; the numbers do not depend on it */
+    bool no_reuse; /* computes every row of every call anew and whole: the numbers are the same */
     /* Asked before each chunk; returning false stops the work with CANCELLED. NULL: never stop. */
     bool (*keep_going)(void *context);
     void *context;
