@@ -20,6 +20,8 @@ typedef enum {
     ERR_STORE,       /* the results database */
     ERR_CANCELLED,   /* the caller's stop request was honoured */
     ERR_NONFINITE,   /* the model produced a NaN or an infinity */
+    ERR_TOO_LONG,    /* a prompt is longer than the server takes */
+    ERR_TRUNCATED,   /* the server read another prompt than the one it was sent */
 } ErrCode;
 
 enum { ERR_TEXT_MAX = 1024 };

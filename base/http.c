@@ -20,11 +20,8 @@
 #include "base/rng.h"
 #include "base/str.h"
 
-enum {
-    CONNECT_TIMEOUT_S = 10,
-    LOW_SPEED_S = 60,
-    MAX_DROPPED_BYTES = 1 << 16, /* of a body that nobody reads; then the connection is closed */
-};
+/* A longer body that is not a success ends the connection. */
+enum { CONNECT_TIMEOUT_S = 10, LOW_SPEED_S = 60 };
 
 struct Http {
     CURL *curl;
@@ -174,11 +171,12 @@ static size_t on_body(char *bytes, size_t size, size_t n, void *user)
     n *= size;
     if (!transfer->begun && !begin(transfer)) return 0;
     transfer->n_bytes += (int64_t)n;
-    if (!is_success(transfer->reply) || !is_last(transfer)) {
-        transfer->dropped = transfer->n_bytes > MAX_DROPPED_BYTES;
-        return transfer->dropped ? 0 : n;
+    bool is_wanted = is_success(transfer->reply) && is_last(transfer);
+    if (!is_wanted) {
+        transfer->dropped = transfer->n_bytes > HTTP_MAX_ERROR_BYTES;
+        if (transfer->dropped || !request->takes_errors) return transfer->dropped ? 0 : n;
     }
-    if (!check_length(transfer, transfer->n_bytes)) return 0;
+    if (is_wanted && !check_length(transfer, transfer->n_bytes)) return 0;
     if (request->body && !request->body(request->context, bytes, n, transfer->err)) {
         fail(transfer);
         return 0;
@@ -214,6 +212,10 @@ static struct curl_slist *make_headers(const HttpRequest *request)
         list = add_header(list, str_format("Authorization: Bearer %s", request->token));
     if (request->first > 0 && request->if_range)
         list = add_header(list, str_format("If-Range: %s", request->if_range));
+    if (request->json) {
+        list = add_header(list, str_dup("Content-Type: application/json"));
+        list = add_header(list, str_dup("Expect:")); /* sends the body without asking first */
+    }
     return list;
 }
 
@@ -231,7 +233,11 @@ static void set_request(Transfer *transfer, struct curl_slist *headers)
     const HttpRequest *request = transfer->request;
     curl_easy_setopt(curl, CURLOPT_URL, transfer->url);
     curl_easy_setopt(curl, CURLOPT_HTTPHEADER, headers);
-    curl_easy_setopt(curl, CURLOPT_NOBODY, request->head ? 1L : 0L);
+    if (request->head) curl_easy_setopt(curl, CURLOPT_NOBODY, 1L);
+    if (request->json) {
+        curl_easy_setopt(curl, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)request->n_json);
+        curl_easy_setopt(curl, CURLOPT_POSTFIELDS, request->json);
+    }
     curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, lround(1000.0 * request->timeout_s));
     curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, on_body);
     curl_easy_setopt(curl, CURLOPT_WRITEDATA, transfer);
@@ -340,7 +346,7 @@ static bool too_many_redirects(const HttpRequest *request, Err *err)
 
 bool http_send(Http *http, const HttpRequest *request, HttpReply *reply, Err *err)
 {
-    assert(!(request->follow && request->token));
+    assert(!(request->follow && (request->token || request->json)));
     Transfer transfer = {.http = http, .request = request, .reply = reply, .err = err};
     char *url = str_dup(request->url);
     *reply = (HttpReply){.length = -1};

@@ -16,6 +16,7 @@ enum {
     HTTP_MAX_WAIT_S = 300, /* a server that asks for a longer pause is not waited for */
     HTTP_LOW_SPEED = 1024, /* bytes a second; see HttpConfig.low_speed_s */
     HTTP_URL_SHOWN = 512,  /* of http_shown's text */
+    HTTP_MAX_ERROR_BYTES = 1 << 16,
 };
 
 typedef struct {
@@ -47,10 +48,14 @@ typedef struct {
     int64_t max_bytes;    /* of the body; a longer one is an error */
     double timeout_s;     /* for the whole request; 0: only low_speed_s ends it */
     bool head;            /* HEAD, not GET */
-    bool follow;          /* goes where redirects lead, to other hosts too; not with a token */
+    bool follow; /* goes where redirects lead, to other hosts too; not with a token or with json */
+    const char *json; /* the body of a POST; NULL: a GET or HEAD */
+    size_t n_json;
+    bool
+        takes_errors; /* body gets the text of other answers too, HTTP_MAX_ERROR_BYTES of it at most */
     /* Called once, before the first byte of the body and without one too, for an answer of any status; NULL: not wanted. */
     bool (*begin)(void *context, const HttpReply *reply, Err *err);
-    /* Called with each piece of the body of a 2xx answer; NULL: the body is dropped. */
+    /* Called with each piece of the body of a 2xx answer, and of others with takes_errors; NULL: the body is dropped. */
     bool (*body)(void *context, const void *bytes, size_t n, Err *err);
     void *context; /* of begin and body */
 } HttpRequest;

@@ -270,6 +270,8 @@ int cli_exit_status(ErrCode code)
         [ERR_STORE] = EXIT_STORE,
         [ERR_CANCELLED] = EXIT_NOT_DONE,
         [ERR_NONFINITE] = EXIT_NOT_DONE,
+        [ERR_TOO_LONG] = EXIT_NOT_DONE,
+        [ERR_TRUNCATED] = EXIT_NOT_DONE,
     };
     return (size_t)code < COUNT_OF(status) ? status[code] : EXIT_BUG;
 }

@@ -6,6 +6,8 @@
  * and past the key when there is none; only where that text leaves the first integer open is anything generated.
  * The control repeats the pass with filler in the needle's place: logp with minus without says what the needle was worth.
  *
+ * A backend that tells no ranks is asked for the greedy continuation alone: `exact` is then all that a cell has.
+ *
  * Prompts of one cell share everything before the needle, so they run one after the other; the controls share all but the
  * answer and come last. */
 #include <math.h>
@@ -208,6 +210,47 @@ static bool generate_text(const Tally *tally, const HaystackPrompt *prompt, Buf 
     return ok;
 }
 
+static const char *keep_escaped(ProbeResult *result, const Buf *text)
+{
+    char escaped[4 * 64];
+    str_escape(text->data ? text->data : "", text->len, escaped, sizeof escaped);
+    return probe_keep(result, str_dup(escaped));
+}
+
+static const char *keep_prompt_hash(ProbeResult *result, const HaystackPrompt *prompt)
+{
+    char hex[HASH_HEX_SIZE];
+    hash_bytes(prompt->tokens.ids, (size_t)prompt->n_prompt * sizeof(int32_t), hex);
+    return probe_keep(result, str_dup(hex));
+}
+
+/* What greedy generation says, where that is all that a backend can tell. */
+static bool run_trial_by_text(Tally *tally, int64_t trial, const HaystackPrompt *prompt, Err *err)
+{
+    Buf text = {0};
+    bool ok = generate_text(tally, prompt, &text, err);
+    if (ok) {
+        bool hit = haystack_judge(buf_text(&text), prompt->key, true) == ANSWER_HIT;
+        const Trial row = {
+            .index = trial,
+            .cluster = trial,
+            .n_prompt_tokens = prompt->n_prompt,
+            .needle_first = prompt->needle_first,
+            .prompt_hash = keep_prompt_hash(tally->result, prompt),
+            .expected = probe_keep(tally->result, str_dup(prompt->key)),
+            .answer = keep_escaped(tally->result, &text),
+            .exact = hit,
+            .forced = -1,
+            .logp = (double)NAN,
+            .logp_control = (double)NAN,
+        };
+        probe_add_trial(tally->result, &row);
+        tally->n_exact += hit;
+    }
+    buf_free(&text);
+    return ok;
+}
+
 static bool judge_answer(const Tally *tally, const HaystackPrompt *prompt, const TokenScore *scores,
                          Buf *text, bool *hit, Err *err)
 {
@@ -221,26 +264,12 @@ static bool judge_answer(const Tally *tally, const HaystackPrompt *prompt, const
     return true;
 }
 
-static const char *keep_escaped(ProbeResult *result, const Buf *text)
-{
-    char escaped[4 * 64];
-    str_escape(text->data ? text->data : "", text->len, escaped, sizeof escaped);
-    return probe_keep(result, str_dup(escaped));
-}
-
 static const char *keep_ranks(ProbeResult *result, const TokenScore *scores, int64_t n)
 {
     Buf ranks = {0};
     for (int64_t i = 0; i < n; i++)
         buf_printf(&ranks, "%s%d", i ? " " : "", scores[i].rank);
     return probe_keep(result, buf_steal(&ranks));
-}
-
-static const char *keep_prompt_hash(ProbeResult *result, const HaystackPrompt *prompt)
-{
-    char hex[HASH_HEX_SIZE];
-    hash_bytes(prompt->tokens.ids, (size_t)prompt->n_prompt * sizeof(int32_t), hex);
-    return probe_keep(result, str_dup(hex));
 }
 
 /* Adds a scored trial to the result and to the sums. */
@@ -269,20 +298,28 @@ static void add_trial(Tally *tally, int64_t trial, const HaystackPrompt *prompt,
     tally->rank[trial].n = n;
 }
 
+static bool run_trial_by_score(Tally *tally, int64_t trial, const HaystackPrompt *prompt,
+                               bool *finite, Err *err)
+{
+    TokenScore scores[HAYSTACK_MAX_DIGITS + 1];
+    Buf text = {0};
+    bool hit = false;
+    bool ok = score_answer(tally, trial, prompt, scores, finite, err) &&
+              (!*finite || judge_answer(tally, prompt, scores, &text, &hit, err));
+    if (ok && *finite) {
+        Trial row = {.exact = hit, .answer = keep_escaped(tally->result, &text)};
+        add_trial(tally, trial, prompt, scores, &row);
+    }
+    buf_free(&text);
+    return ok;
+}
+
 static bool run_trial(Tally *tally, HaystackAsk ask, bool *finite, Err *err)
 {
     HaystackPrompt prompt;
     if (!haystack_build(tally->haystack, &ask, &prompt, err)) return false;
-    TokenScore scores[HAYSTACK_MAX_DIGITS + 1];
-    Buf text = {0};
-    bool hit = false;
-    bool ok = score_answer(tally, ask.trial, &prompt, scores, finite, err) &&
-              (!*finite || judge_answer(tally, &prompt, scores, &text, &hit, err));
-    if (ok && *finite) {
-        Trial row = {.exact = hit, .answer = keep_escaped(tally->result, &text)};
-        add_trial(tally, ask.trial, &prompt, scores, &row);
-    }
-    buf_free(&text);
+    bool ok = tally->backend->by_text ? run_trial_by_text(tally, ask.trial, &prompt, err)
+                                      : run_trial_by_score(tally, ask.trial, &prompt, finite, err);
     haystack_prompt_free(&prompt);
     return ok;
 }
@@ -303,13 +340,14 @@ static bool run_control(Tally *tally, HaystackAsk ask, bool *finite, Err *err)
     return ok;
 }
 
-/* Needle prompts first, then controls; stops early when a number is not finite. */
+/* Needle prompts first, then controls, which are nothing but scored; stops early when a number is not finite. */
 static bool run_trials(Tally *tally, HaystackAsk ask, int64_t n_trials, bool *finite, Err *err)
 {
     bool ok = true;
     for (ask.trial = 0; ok && *finite && ask.trial < n_trials; ask.trial++)
         ok = run_trial(tally, ask, finite, err);
-    for (ask.trial = 0; ok && *finite && ask.trial < n_trials; ask.trial++)
+    for (ask.trial = 0; ok && *finite && !tally->backend->by_text && ask.trial < n_trials;
+         ask.trial++)
         ok = run_control(tally, ask, finite, err);
     return ok;
 }
@@ -324,7 +362,8 @@ static void add_metrics(const Tally *tally, int64_t n_trials)
         probe_mean("passkey_logp_gain", tally->gain, n),
         probe_mean("passkey_rank", tally->rank, n),
     };
-    for (size_t i = 0; i < COUNT_OF(rows); i++)
+    size_t n_rows = tally->backend->by_text ? 1 : COUNT_OF(rows);
+    for (size_t i = 0; i < n_rows; i++)
         probe_add_metric(tally->result, &probe_passkey, &rows[i]);
     tally->result->cell.status = CELL_DONE;
 }

@@ -86,6 +86,8 @@ static CellStatus status_of_error(ErrCode code)
     case ERR_NOMEM: return CELL_SKIPPED_MEMORY;
     case ERR_UNSUPPORTED: return CELL_UNSUPPORTED;
     case ERR_NONFINITE: return CELL_NONFINITE;
+    case ERR_TOO_LONG: return CELL_OVER_LIMIT;
+    case ERR_TRUNCATED: return CELL_TRUNCATED;
     default: return CELL_FAILED;
     }
 }

@@ -1,5 +1,5 @@
 /* What a probe may ask of a model, wherever it runs: the engine of this program, a server
- * (later), a fake for tests. */
+ * (models/backend_openai.h), a fake for tests. */
 #ifndef MODELS_BACKEND_H
 #define MODELS_BACKEND_H
 
@@ -28,6 +28,7 @@ struct Backend {
     int32_t bos_id; /* -1: none */
     bool adds_bos;  /* whether prompts and windows start with BOS */
     bool has_text;  /* false: no tokenizer, probes that need text are unsupported */
+    bool by_text;   /* score tells no rank and no likeliest token: answers are what generate says */
     int vocab_size;
     int64_t n_ctx_max; /* longest prompt it was opened for */
 };

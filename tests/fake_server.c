@@ -102,6 +102,25 @@ static ssize_t receive(FakeRequest *request, char *to, size_t n)
     return request->tls ? SSL_read(request->tls, to, (int)n) : recv(request->fd, to, n, 0);
 }
 
+char *fake_read_body(FakeRequest *request, size_t *n)
+{
+    char length[32];
+    *n = fake_header(request, "Content-Length", length, sizeof length) ? strtoul(length, NULL, 10)
+                                                                       : 0;
+    char *body = malloc(*n + 1);
+    stop_if(!body, "malloc");
+    for (size_t done = 0; done < *n;) {
+        ssize_t got = receive(request, body + done, *n - done);
+        if (got <= 0) {
+            free(body);
+            return NULL;
+        }
+        done += (size_t)got;
+    }
+    body[*n] = '\0';
+    return body;
+}
+
 /* Reads up to the blank line. */
 static bool read_request(FakeRequest *request)
 {
@@ -213,11 +232,15 @@ static void *serve(void *argument)
     return NULL;
 }
 
+/* On any free port where *port is 0. */
 static int listen_somewhere(int *port)
 {
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    struct sockaddr_in address = {.sin_family = AF_INET,
+                                  .sin_port = htons((uint16_t)*port),
+                                  .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     socklen_t n = sizeof address;
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd >= 0) setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &(int){1}, sizeof(int));
     stop_if(fd < 0 || bind(fd, (struct sockaddr *)&address, sizeof address) != 0 ||
                 listen(fd, 64) != 0 || getsockname(fd, (struct sockaddr *)&address, &n) != 0,
             "a port on 127.0.0.1");
@@ -234,13 +257,14 @@ static SSL_CTX *open_tls(const char *certificate, const char *key)
     return tls;
 }
 
-FakeServer *fake_server_start(FakeHandler handler, void *context, const char *certificate,
-                              const char *key)
+static FakeServer *start(int port, FakeHandler handler, void *context, const char *certificate,
+                         const char *key)
 {
     FakeServer *server = calloc(1, sizeof *server);
     stop_if(!server, "calloc");
     server->handler = handler;
     server->context = context;
+    server->port = port;
     server->log = calloc(1, LOG_BYTES);
     stop_if(!server->log, "calloc");
     if (certificate) server->tls = open_tls(certificate, key);
@@ -249,6 +273,17 @@ FakeServer *fake_server_start(FakeHandler handler, void *context, const char *ce
     server->listener = listen_somewhere(&server->port);
     stop_if(pthread_create(&server->thread, NULL, serve, server) != 0, "pthread_create");
     return server;
+}
+
+FakeServer *fake_server_start(FakeHandler handler, void *context, const char *certificate,
+                              const char *key)
+{
+    return start(0, handler, context, certificate, key);
+}
+
+FakeServer *fake_server_start_on(int port, FakeHandler handler, void *context)
+{
+    return start(port, handler, context, NULL, NULL);
 }
 
 void fake_server_stop(FakeServer *server)

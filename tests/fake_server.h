@@ -27,6 +27,9 @@ typedef void (*FakeHandler)(void *context, FakeRequest *request);
 FakeServer *fake_server_start(FakeHandler handler, void *context, const char *certificate,
                               const char *key);
 
+/* The same on this port, without TLS. */
+FakeServer *fake_server_start_on(int port, FakeHandler handler, void *context);
+
 /* Ends the server after the answers under way. */
 void fake_server_stop(FakeServer *server);
 
@@ -43,6 +46,9 @@ void fake_server_forget(FakeServer *server);
 
 /* A header's value of the request, copied into out; false if it is absent. */
 bool fake_header(const FakeRequest *request, const char *name, char *out, size_t cap);
+
+/* Reads the body of the request, as long as its head says, and ends it with a NUL; NULL if the client leaves. Free with free(). */
+char *fake_read_body(FakeRequest *request, size_t *n);
 
 /* Writes bytes, or printf text, to the client; false once it is gone. */
 bool fake_write(FakeRequest *request, const void *bytes, size_t n);

@@ -75,3 +75,5 @@ USES_test_compare := reports base
 USES_test_params := base
 USES_test_recipe := harness datasets models reports base
 USES_fuzz_recipe := harness datasets models reports base
+USES_test_openai := harness datasets models reports base
+USES_fuzz_completion := models base
