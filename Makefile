@@ -129,6 +129,14 @@ demo: deps ## sweep λ on the shipped model and write the report
 	@$(AGAIN) all
 	@tools/demo $(B)/$(PROG) demo
 
+walker: deps ## train the shipped model anew from its recipe, and measure it
+	@$(AGAIN) all
+	@tools/walker $(B)/$(PROG) build/walker
+
+tune: deps ## train the shipped model on under five settings: the tables of docs/training.md
+	@$(AGAIN) all
+	@tools/tune $(B)/$(PROG)
+
 test: deps ## build and run every test
 	@$(AGAIN) -k test-programs; \
 	 BUILD_STATUS=$$? tools/run_tests $(B)/$(PROG) tools/check_layers $(TESTS) $(FUZZ) $(CLI_TESTS)
@@ -200,7 +208,7 @@ help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 22
 
 FORCE:
-.PHONY: all deps deps-pages demo test test-asan test-programs run-asan fuzz-replay fuzz fuzz-programs lint format check-layers cov pictures bench bench-methods bench-sweep \
+.PHONY: all deps deps-pages demo walker tune test test-asan test-programs run-asan fuzz-replay fuzz fuzz-programs lint format check-layers cov pictures bench bench-methods bench-sweep \
         install uninstall clean help FORCE
 .SECONDARY:
 -include $(shell find $(B) -name '*.d' 2>/dev/null)

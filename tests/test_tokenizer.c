@@ -215,9 +215,9 @@ static void test_walker_spells_the_needle_as_its_card_says(void **state)
 {
     (void)state;
     static const char text[] = "The pass key is 12345. Remember it. 12345 is the pass key. ";
-    static const int32_t want[] = {294, 101, 341, 359, 290, 32,  49, 50, 51, 52,
-                                   53,  46,  507, 426, 316, 46,  32, 49, 50, 51,
-                                   52,  53,  290, 259, 341, 359, 46, 32};
+    static const int32_t want[] = {289, 101, 322, 335, 287, 32,  49, 50, 51, 52,
+                                   53,  46,  497, 419, 314, 46,  32, 49, 50, 51,
+                                   52,  53,  287, 259, 322, 335, 46, 32};
     Tokenizer *tokenizer = open_json("models/walker/tokenizer.json");
     assert_ids(tokenizer, text, sizeof text - 1, false, want, COUNT_OF(want));
     assert_text(tokenizer, want, COUNT_OF(want), text, sizeof text - 1);

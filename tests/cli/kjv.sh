@@ -1,4 +1,4 @@
-# What tools/kjv writes: whole books in two folders, of which none is in both, and the text that the shipped walker was not trained on.
+# What tools/kjv writes: whole books in two folders, of which none is in both.
 set -u
 PATH=$PATH:/usr/games
 command -v bible >/dev/null || exit 77
@@ -10,9 +10,9 @@ kjv() {
 }
 
 kjv
-kjv --chapters folder
-kjv --books books
-kjv --books books
+kjv --books folder
+kjv books
+kjv books
 (
     cd books || exit 1
     wc -c held-out/*
@@ -24,12 +24,10 @@ kjv --books books
     sort -u held-out/* >h
     comm -12 t h
 )
-kjv whole/held-out.txt
-wc -c <whole/held-out.txt
 
 # Another text is not passed off as this one.
 mkdir fake
 printf '#!/bin/sh\nprintf "\\nGenesis 1\\n\\n  1 In the end.\\n\\nJohn 1\\n\\n  1 Was the word.\\n"\n' >fake/bible
 chmod +x fake/bible
-PATH=$PWD/fake:$PATH kjv --books other
+PATH=$PWD/fake:$PATH kjv other
 [ ! -e other ] && echo nothing written

@@ -63,7 +63,8 @@ for model in yarn llama3 linear mscale v5; do
         "$ROPEWALK" export --model $model --n-ctx 1k --format $format >exported.json
         mkdir -p back
         ln -sf "$walker/model.safetensors" back/model.safetensors
-        { sed -e '/rope_theta/d' -e '/rope_scaling/d' -e '/max_position/d' -e '$d' "$walker/config.json"; echo ','; sed 1d exported.json; } >back/config.json
+        python3 -c 'import json, sys; print(json.dumps({**json.load(open(sys.argv[1])), **json.load(open(sys.argv[2]))}))' \
+            "$walker/config.json" exported.json >back/config.json
         angles $model >a.txt
         angles back >b.txt
         cmp a.txt b.txt && [ "$(grep -c theta_scaled a.txt)" = 16 ] || echo "$model through $format differs"
