@@ -86,7 +86,10 @@ $(FUZZ): $(B)/tests/fuzz/%: $(B)/tests/fuzz/%.o $(filter %.o,$(FUZZ_MAIN)) $$(ca
 	@echo "  link $@"
 	$(Q)$(CC) $(ALLC) $(filter-out %.o,$(FUZZ_MAIN)) -o $@ $^ $(LIBS)
 
-$(B)/tools/bench: $(B)/tools/bench.o $(call archives,models base)
+$(B)/tools/report-picture: demo deps-pages ## take the picture of README from the page of the demo
+	@tools/page_picture demo/walker.html docs/img/report.png
+
+bench: $(B)/tools/bench.o $(call archives,models base)
 	@echo "  link $@"
 	$(Q)$(CC) $(ALLC) -o $@ $^ $(LIBS)
 
@@ -182,6 +185,9 @@ cov: deps ## lines that the tests run, by layer
 bench: $(B)/tools/bench ## speed of prefill and scoring beside the FMA peak of the same run
 	$(B)/tools/bench
 
+report-picture: demo deps-pages ## take the picture of README from the page of the demo
+	@tools/page_picture demo/walker.html docs/img/report.png
+
 pictures: $(B)/$(PROG) ## draw the pictures of docs/methods.md
 	tools/pictures $(B)/$(PROG) docs/img/methods
 
@@ -208,7 +214,7 @@ help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 22
 
 FORCE:
-.PHONY: all deps deps-pages demo walker tune test test-asan test-programs run-asan fuzz-replay fuzz fuzz-programs lint format check-layers cov pictures bench bench-methods bench-sweep \
+.PHONY: all deps deps-pages demo walker tune test test-asan test-programs run-asan fuzz-replay fuzz fuzz-programs lint format check-layers cov pictures report-picture bench bench-methods bench-sweep \
         install uninstall clean help FORCE
 .SECONDARY:
 -include $(shell find $(B) -name '*.d' 2>/dev/null)
