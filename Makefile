@@ -86,10 +86,7 @@ $(FUZZ): $(B)/tests/fuzz/%: $(B)/tests/fuzz/%.o $(filter %.o,$(FUZZ_MAIN)) $$(ca
 	@echo "  link $@"
 	$(Q)$(CC) $(ALLC) $(filter-out %.o,$(FUZZ_MAIN)) -o $@ $^ $(LIBS)
 
-$(B)/tools/report-picture: demo deps-pages ## take the picture of README from the page of the demo
-	@tools/page_picture demo/walker.html docs/img/report.png
-
-bench: $(B)/tools/bench.o $(call archives,models base)
+$(B)/tools/bench: $(B)/tools/bench.o $(call archives,models base)
 	@echo "  link $@"
 	$(Q)$(CC) $(ALLC) -o $@ $^ $(LIBS)
 
