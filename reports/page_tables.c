@@ -203,6 +203,15 @@ bool page_provenance(Page *page, Err *err)
         " hash, notes FROM model ORDER BY name, hash";
     static const char corpora[] =
         "SELECT " AS_GIVEN " AS corpus, n_bytes AS bytes, hash FROM corpus ORDER BY name, hash";
+    /* --fresh makes a new generation of a cell: two runs of one sweep, under other kernels or another version. */
+    static const char twice[] =
+        "SELECT a.run_id AS run, b.run_id AS \"later run\", x.name AS metric, count(*) AS cells,"
+        " sum(x.value IS y.value) AS \"equal to the bit\", max(abs(x.value - y.value)) AS \"largest difference\","
+        " avg(y.value - x.value) AS \"mean difference\""
+        " FROM cell AS a JOIN cell AS b ON b.key = a.key AND b.generation > a.generation"
+        " JOIN metric AS x ON x.cell_id = a.id JOIN metric AS y ON y.cell_id = b.id AND y.name = x.name"
+        " WHERE ?1 = 0 OR a.run_id = ?1 OR b.run_id = ?1"
+        " GROUP BY a.run_id, b.run_id, x.name ORDER BY a.run_id, b.run_id, min(x.place), x.name";
     static const char events[] =
         "SELECT run_id AS run, at, level, text FROM event WHERE ?1 = 0 OR run_id = ?1 ORDER BY id";
     static const char again[] =
@@ -211,6 +220,7 @@ bool page_provenance(Page *page, Err *err)
         " JOIN setting ON setting.key = setting_key ORDER BY v.id";
     return page_table(page, "Models", models, err) && page_table(page, "Corpora", corpora, err) &&
            page_table(page, "Runs", runs, err) && put_specs(page, err) &&
+           page_table(page, "The same cells in two runs", twice, err) &&
            page_table(page, "Cells run again", again, err) &&
            page_table(page, "Events", events, err);
 }

@@ -557,6 +557,35 @@ static void test_every_chart_is_a_file_of_its_own(void **state)
     }
 }
 
+static void test_runs_that_measured_the_same_cells_are_compared(void **state)
+{
+    (void)state;
+    Err err;
+    static const double values[2][3] = {
+        {9.0, 8.0, 7.0},
+        {9.0, 8.5, 7.0}
+    };
+    Fixture fixture = results_open(NULL);
+    results_add_setting(&fixture, 0, "none", NAN, NAN);
+    for (int run = 0; run < 2; run++) {
+        if (run > 0)
+            assert_ok(store_begin_run(fixture.store, &(RunRow){0}, &fixture.run_id, &err), &err);
+        for (int i = 0; i < 3; i++)
+            results_finish_value(&fixture,
+                                 results_add_cell(&fixture, &(Place){0, 256 << i, NAN, false,
+                                                                     results_key(3, i), run > 0}),
+                                 values[run][i]);
+    }
+    char *page = results_report(fixture.store, "html", &(ReportOptions){0});
+    check_page(page);
+    const char *at = strstr(page, "The same cells in two runs");
+    assert_non_null(at);
+    assert_non_null(
+        strstr(at, "<td>perplexity</td><td>3</td><td>2</td><td>0.5</td><td>0.166667</td></tr>"));
+    free(page);
+    store_close(fixture.store);
+}
+
 /* Trials and windows of three settings of both engineers at two lengths; ntk is the best, and pi says the same as linear. */
 static Fixture open_argument(const char *text)
 {
@@ -669,6 +698,7 @@ int main(void)
         cmocka_unit_test(test_every_form_says_where_claim_and_measurement_disagree),
         cmocka_unit_test(test_verdicts_of_a_run_are_those_of_its_settings),
         cmocka_unit_test(test_predictions_stand_beside_the_measured_knees),
+        cmocka_unit_test(test_runs_that_measured_the_same_cells_are_compared),
         cmocka_unit_test(test_json_has_the_rows_of_the_csv),
         cmocka_unit_test(test_wide_csv_has_a_row_a_cell),
         cmocka_unit_test(test_every_chart_is_a_file_of_its_own),
