@@ -20,9 +20,10 @@ static json_t *difference(const Bootstrapped *of)
 
 static json_t *reach(const EffectiveLength *of)
 {
-    return json_pack("{s:I, s:o, s:o, s:b}", "n_ctx", (json_int_t)of->n_ctx, "ci_low",
+    return json_pack("{s:I, s:o, s:o, s:s, s:b}", "n_ctx", (json_int_t)of->n_ctx, "ci_low",
                      of->low < 0 ? json_null() : json_integer(of->low), "ci_high",
-                     of->low < 0 ? json_null() : json_integer(of->high), "is_longest",
+                     of->low < 0 ? json_null() : json_integer(of->high), "ci_method",
+                     of->low < 0 ? "none: too few clusters" : "percentile bootstrap", "is_longest",
                      (int)of->is_longest);
 }
 

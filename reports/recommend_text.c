@@ -179,6 +179,10 @@ static void put_reach(const Recommendation *answer, const Yardstick *yardstick, 
         n++;
     }
     put_table(&table, n, out);
+    if (yardstick->n_clusters >= STATS_MIN_CLUSTERS)
+        buf_printf(
+            out, "95 %% intervals: percentiles of %d draws of %s; +: the longest length measured\n",
+            EFFECTIVE_RESAMPLES, yardstick->series->is_hits ? "trials" : "clusters");
 }
 
 static void put_yardstick(const Recommendation *answer, const Yardstick *yardstick, Buf *out)
