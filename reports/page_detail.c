@@ -48,6 +48,10 @@ bool page_depths(Page *page, Err *err)
     return true;
 }
 
+enum {
+    MIN_CURVE = 3, /* points; fewer show no course of the loss */
+};
+
 /* Buckets of one cell as the points of a series. */
 typedef struct {
     ChartPoint *points;
@@ -191,24 +195,38 @@ static void put_curves(Page *page, const Grid *grid, size_t col, const PositionC
     free(looks);
 }
 
-/* Draws one length; *drawn tells whether there was anything to draw. The first length drawn gets the heading, the others are folded away. */
-static bool put_positions_at(Page *page, const Grid *grid, size_t col, bool *drawn, Err *err)
+/* What a probe has to show by position. */
+typedef struct {
+    bool drawn; /* the first length has stood; the others are folded away */
+    Buf narrow; /* the lengths without a curve, each after ", " */
+} Positions;
+
+/* The most points of any curve. */
+static size_t longest_curve(const PositionCurve *curves, size_t n)
+{
+    size_t longest = 0;
+    for (size_t i = 0; i < n; i++)
+        if (curves[i].n > longest) longest = curves[i].n;
+    return longest;
+}
+
+/* Draws one length, or notes that it has no curve. */
+static bool put_positions_at(Page *page, const Grid *grid, size_t col, Positions *state, Err *err)
 {
     PositionCurve *curves = mem_zalloc(grid->n_rows + 1, sizeof *curves);
     bool ok = load_curves(page, grid, col, curves, err);
-    bool any = false;
-    for (size_t row = 0; row < grid->n_rows; row++)
-        any = any || curves[row].n;
-    if (ok && any) {
-        bool first = !*drawn;
-        if (first)
+    size_t n_points = ok ? longest_curve(curves, grid->n_rows) : 0;
+    if (n_points > 0 && n_points < MIN_CURVE) {
+        buf_printf(&state->narrow, ", %lld", (long long)grid->n_ctx[col]);
+    } else if (n_points > 0) {
+        if (!state->drawn)
             page_grid_heading(page, grid);
         else
             buf_printf(page->out, "<details><summary>windows of %lld tokens</summary>\n",
                        (long long)grid->n_ctx[col]);
         put_curves(page, grid, col, curves);
-        if (!first) buf_puts(page->out, "</details>\n");
-        *drawn = true;
+        if (state->drawn) buf_puts(page->out, "</details>\n");
+        state->drawn = true;
     }
     for (size_t row = 0; row < grid->n_rows; row++)
         free_curve(&curves[row]);
@@ -216,13 +234,30 @@ static bool put_positions_at(Page *page, const Grid *grid, size_t col, bool *dra
     return ok;
 }
 
+static void put_narrow(Page *page, const Grid *grid, Positions *state)
+{
+    if (state->narrow.len == 0) return;
+    if (!state->drawn) page_grid_heading(page, grid);
+    buf_puts(page->out, "<p>");
+    html_printf(
+        page->out,
+        "Windows of %s tokens: every token that is scored stands at the same end of them, and "
+        "there is no curve to draw; their loss is that of the length. protocol=truncated "
+        "scores every position.",
+        buf_text(&state->narrow) + 2);
+    buf_puts(page->out, "</p>\n");
+}
+
 bool page_positions(Page *page, Err *err)
 {
-    for (size_t i = 0; i < page->grids.n; i++) {
+    bool ok = true;
+    for (size_t i = 0; ok && i < page->grids.n; i++) {
         const Grid *grid = &page->grids.items[i];
-        bool drawn = false;
-        for (size_t col = grid->n_cols; grid->place == 0 && col-- > 0;)
-            if (!put_positions_at(page, grid, col, &drawn, err)) return false;
+        Positions state = {0};
+        for (size_t col = grid->n_cols; ok && grid->place == 0 && col-- > 0;)
+            ok = put_positions_at(page, grid, col, &state, err);
+        if (ok) put_narrow(page, grid, &state);
+        buf_free(&state.narrow);
     }
-    return true;
+    return ok;
 }

@@ -156,8 +156,8 @@ void results_finish_value(Fixture *fixture, int64_t cell_id, double value)
                      .ci_low = value - 1.0,
                      .ci_high = value + 1.0,
                      .ci_method = or_hostile(fixture, "clustered-t95")};
-    PositionNll positions[22];
-    for (int i = 0; i < 22; i++)
+    PositionNll positions[33];
+    for (int i = 0; i < 33; i++)
         positions[i] = (PositionNll){.bucket = i / 11,
                                      .first = 1 + 8 * (i / 11),
                                      .last = 8 + 8 * (i / 11),
@@ -169,7 +169,7 @@ void results_finish_value(Fixture *fixture, int64_t cell_id, double value)
                          .metrics = &metric,
                          .n_metrics = 1,
                          .positions = positions,
-                         .n_positions = 22};
+                         .n_positions = 33};
     assert_ok(store_finish_cell(fixture->store, cell_id, fixture->run_id, &result, &err), &err);
 }
 

@@ -7,14 +7,6 @@
 #include "reports/chart.h"
 #include "tests/test_util.h"
 
-static size_t count_of(const char *text, const char *part)
-{
-    size_t n = 0;
-    for (const char *at = strstr(text, part); at; at = strstr(at + 1, part))
-        n++;
-    return n;
-}
-
 static double luminance(unsigned rgb)
 {
     static const double weights[] = {0.2126, 0.7152, 0.0722};
@@ -83,10 +75,10 @@ static void test_a_line_breaks_where_a_value_is_missing(void **state)
     assert_int_equal(line[0], 'M');
     size_t length = strcspn(line, "\"");
     char *path = str_dup_n(line, length);
-    assert_int_equal(count_of(path, "M"), 2);
-    assert_int_equal(count_of(path, "L"), 0);
+    assert_int_equal(test_count(path, "M"), 2);
+    assert_int_equal(test_count(path, "L"), 0);
     free(path);
-    assert_int_equal(count_of(buf_text(&out), "class=\"whisker\""), 1);
+    assert_int_equal(test_count(buf_text(&out), "class=\"whisker\""), 1);
     assert_null(strstr(buf_text(&out), "nan"));
     buf_free(&out);
 }
@@ -178,7 +170,7 @@ static void test_a_linear_axis_is_linear_and_marked(void **state)
     assert_null(strstr(buf_text(&out), "outside"));
     assert_non_null(strstr(buf_text(&out), ">20k</text>"));
     /* No point has a note, so none is drawn; the legend has the one shape. */
-    assert_int_equal(count_of(buf_text(&out), "<circle"), 1);
+    assert_int_equal(test_count(buf_text(&out), "<circle"), 1);
     buf_free(&out);
 }
 
@@ -296,10 +288,10 @@ static void test_a_forest_stands_around_zero_to_scale(void **state)
     double b = mark_x(strstr(text, "<title>b<"));
     assert_close((b - zero) / (zero - a), 2.0, 0.02, 0.0);
     /* Not told: hollow. */
-    assert_int_equal(count_of(text, "difference open"), 1);
+    assert_int_equal(test_count(text, "difference open"), 1);
     /* The median reaches to 2, so the axis ends at 8: c is an arrow, and d is not drawn. */
-    assert_int_equal(count_of(text, "<rect"), 2);
-    assert_int_equal(count_of(text, "<g class=\"difference"), 3);
+    assert_int_equal(test_count(text, "<rect"), 2);
+    assert_int_equal(test_count(text, "<g class=\"difference"), 3);
     buf_free(&out);
 }
 

@@ -46,6 +46,14 @@ static char *next_path_buffer(void)
     return buffers[next];
 }
 
+size_t test_count(const char *text, const char *part)
+{
+    size_t n = 0;
+    for (const char *at = strstr(text, part); at; at = strstr(at + 1, part))
+        n++;
+    return n;
+}
+
 const char *shared_path(const char *relative)
 {
     const char *root = getenv("SHARED");

@@ -27,6 +27,9 @@ void assert_ok_at(bool ok, const Err *err, const char *what, const char *file, i
 void assert_err_at(bool ok, const Err *err, ErrCode want_code, const char *part, const char *file,
                    int line);
 
+/* How often `part` begins in a text. */
+size_t test_count(const char *text, const char *part);
+
 /* Path of a file of the shared data folder ($SHARED, by default ../shared); the result is valid
  * until the next call but three. Skips the running test, by name, when the folder is absent;
  * fails instead when REQUIRE_SHARED is set. */

@@ -27,6 +27,7 @@ USES_test_store_open := reports base
 USES_test_grid := reports base
 USES_test_chart := reports base
 USES_test_report := reports base
+USES_test_report_page := reports base
 USES_test_session := models base
 USES_test_reference := models base
 USES_test_passkey := harness datasets models reports base
