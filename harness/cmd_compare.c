@@ -1,14 +1,13 @@
 /* `compare`: a sweep of two settings, and what their trials and windows say when each is held against its twin.
  *
  * Engineer A changes the position function, Engineer B scales θ: without arguments these are the two, at one target. */
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "base/mem.h"
 #include "base/str.h"
 #include "harness/cli_axis.h"
+#include "harness/cli_pairs.h"
 #include "harness/commands.h"
 #include "harness/load.h"
 #include "harness/plan_run.h"
@@ -16,54 +15,6 @@
 #include "reports/compare.h"
 
 static const char *const default_settings[] = {"pi", "ntk"};
-
-/* By how much B may be worse; probe NULL: by any probe that has no margin of its own. */
-typedef struct {
-    char *probe;
-    double value;
-} Margin;
-
-typedef struct {
-    Margin *items;
-    size_t n;
-} MarginList;
-
-static void free_margins(MarginList *margins)
-{
-    for (size_t i = 0; i < margins->n; i++)
-        free(margins->items[i].probe);
-    free(margins->items);
-}
-
-/* Reads "0.05" or "passkey=0.05". */
-static bool read_margin(const char *text, Margin *out, Err *err)
-{
-    const char *equals = strchr(text, '=');
-    if (equals) out->probe = str_dup_n(text, (size_t)(equals - text));
-    if (str_to_double(equals ? equals + 1 : text, &out->value) && isfinite(out->value) &&
-        out->value >= 0.0)
-        return true;
-    return err_set(
-        err, ERR_USAGE,
-        "--fail-if: \"%.100s\": margins of 0 or more are wanted, nats a token or a share "
-        "of hits, as in 0.05 or passkey=0.1,perplexity=0.02",
-        text);
-}
-
-static bool read_margins(const char *text, MarginList *out, Err *err)
-{
-    char *copy = str_dup(text);
-    bool ok = true;
-    char *next = copy;
-    while (ok && next) {
-        char *item = strsep(&next, ",");
-        out->items = mem_realloc(out->items, out->n + 1, sizeof *out->items);
-        out->items[out->n] = (Margin){0};
-        ok = read_margin(item, &out->items[out->n++], err);
-    }
-    free(copy);
-    return ok;
-}
 
 /* Refuses a margin that would hold nothing, and two of one probe. */
 static bool check_margins(const Plan *plan, const MarginList *margins, Err *err)
@@ -182,12 +133,12 @@ int cmd_compare(const Command *command, const Options *options, Err *err)
     MarginList margins = {0};
     const char *path;
     bool ok = load_one_path(options, &path, err) &&
-              (!options->fail_if || read_margins(options->fail_if, &margins, err));
+              (!options->fail_if || cli_read_margins(options->fail_if, &margins, err));
     with_methods.method = (StringList){0};
     for (size_t i = 0; ok && i < COUNT_OF(default_settings); i++)
         ok = add_setting(options, i, &with_methods.method, err);
     int status = ok ? compare(command, &with_methods, &margins, err) : cli_exit_status(err->code);
     string_list_free(&with_methods.method);
-    free_margins(&margins);
+    cli_free_margins(&margins);
     return status;
 }

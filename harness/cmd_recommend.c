@@ -7,6 +7,7 @@
 #include "base/hash.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "harness/cli_pairs.h"
 #include "harness/commands.h"
 #include "harness/export.h"
 #include "harness/terminal.h"
@@ -18,43 +19,6 @@ typedef struct {
     Recommendation *items;
     size_t n;
 } Answers;
-
-static bool bad_part(const char *text, Err *err)
-{
-    return err_set(err, ERR_USAGE,
-                   "--mix: \"%.100s\": lengths with shares above 0 are wanted, as in "
-                   "512:0.5,2048:0.5",
-                   text);
-}
-
-/* Reads "512:0.5". */
-static bool read_part(const char *text, MixPart *out, Err *err)
-{
-    const char *colon = strchr(text, ':');
-    if (!colon) return bad_part(text, err);
-    char *length = str_dup_n(text, (size_t)(colon - text));
-    bool ok = str_to_size(length, &out->n_ctx) && out->n_ctx > 0 &&
-              out->n_ctx <= ROPE_MAX_POSITION && str_to_double(colon + 1, &out->weight) &&
-              out->weight >= 1e-6 && out->weight <= 1e6;
-    free(length);
-    return ok || bad_part(text, err);
-}
-
-/* Reads "512:0.5,2048:0.5" into an array that the caller frees. */
-static bool read_mix(const char *text, MixPart **parts, size_t *n, Err *err)
-{
-    char *copy = str_dup(text);
-    char *state = NULL;
-    bool ok = true;
-    *parts = NULL;
-    *n = 0;
-    for (char *word = strtok_r(copy, ",", &state); ok && word; word = strtok_r(NULL, ",", &state)) {
-        *parts = mem_realloc(*parts, *n + 1, sizeof **parts);
-        ok = read_part(word, &(*parts)[(*n)++], err);
-    }
-    free(copy);
-    return ok && (*n > 0 || bad_part(text, err));
-}
 
 static bool add_answer(const SeriesList *list, const MixPart *parts, size_t n, Answers *answers,
                        Err *err)
@@ -74,7 +38,8 @@ static bool make_answers(const Options *options, const SeriesList *list, Answers
     if (!options->mix) return true;
     MixPart *parts;
     size_t n;
-    bool ok = read_mix(options->mix, &parts, &n, err) && add_answer(list, parts, n, answers, err);
+    bool ok =
+        cli_read_mix(options->mix, &parts, &n, err) && add_answer(list, parts, n, answers, err);
     free(parts);
     return ok;
 }

@@ -78,3 +78,5 @@ USES_test_recipe := harness datasets models reports base
 USES_fuzz_recipe := harness datasets models reports base
 USES_test_openai := harness datasets models reports base
 USES_fuzz_completion := models base
+USES_test_cli_pairs := harness datasets models reports base
+USES_fuzz_cli_pairs := harness datasets models reports base
