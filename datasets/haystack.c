@@ -267,6 +267,11 @@ int64_t haystack_min_n_ctx(const Haystack *h)
            haystack_answer_budget(h);
 }
 
+int64_t haystack_lead(const Haystack *h)
+{
+    return (int64_t)h->preface.n;
+}
+
 int64_t haystack_answer_budget(const Haystack *h)
 {
     return h->options.n_digits + 1;

@@ -56,6 +56,9 @@ void haystack_close(Haystack *haystack);
  * key. */
 int64_t haystack_min_n_ctx(const Haystack *haystack);
 
+/* Tokens before the filler: BOS and preface. */
+int64_t haystack_lead(const Haystack *haystack);
+
 /* Tokens that are kept free for the answer: the key's longest spelling and one more. */
 int64_t haystack_answer_budget(const Haystack *haystack);
 

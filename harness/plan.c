@@ -298,8 +298,11 @@ static void make_checks(Plan *plan)
     for (size_t m = 0; m < plan->n_models; m++) {
         for (size_t p = 0; p < plan->n_probes; p++) {
             ProbeInput input = make_input(plan, m, p);
+            if (input.spec->probe->measure) input.spec->probe->measure(&input);
             for (size_t i = 0; i < plan->n_lengths; i++) {
                 PlanCheck *check = find_check(plan, m, p, i);
+                check->n_lead = input.n_lead;
+                check->n_fixed = input.n_fixed;
                 check->status = input.spec->probe->check(&input, plan->n_ctx[i], check->why);
             }
         }
@@ -450,25 +453,18 @@ int64_t plan_n_ctx(const Plan *plan, const PlanCell *cell)
 
 ProbeInput plan_input(const Plan *plan, const PlanCell *cell)
 {
-    return make_input(plan, cell->model, cell->probe);
+    ProbeInput input = make_input(plan, cell->model, cell->probe);
+    input.n_lead = plan_check(plan, cell)->n_lead;
+    input.n_fixed = plan_check(plan, cell)->n_fixed;
+    return input;
 }
 
-ProbeCost plan_cost(const Plan *plan, const PlanCell *cell)
+ProbeCost plan_cost(const Plan *plan, const PlanCell *cell, const PlanCell *before)
 {
     ProbeInput input = plan_input(plan, cell);
     if (plan_check(plan, cell)->status != CELL_PENDING) return (ProbeCost){0};
-    return input.spec->probe->cost(&input, plan_n_ctx(plan, cell), cell->depth);
-}
-
-double plan_seconds(const Plan *plan, const PlanCell *cell)
-{
-    const PlanModel *model = plan_model(plan, cell);
-    const ModelConfig *config = &model->config;
-    ProbeCost cost = plan_cost(plan, cell);
-    double embedding = (double)config->vocab_size * config->d_model;
-    double linear = 2.0 * fmax(0.0, (double)model->n_params - embedding);
-    double attention = 4.0 * config->n_layers * config->n_heads * config->head_dim;
-    return ((double)cost.n_tokens * linear + cost.n_pairs * attention) / PLAN_NOMINAL_FLOPS;
+    return input.spec->probe->cost(&input, plan_n_ctx(plan, cell), cell->depth,
+                                   before ? plan_n_ctx(plan, before) : 0);
 }
 
 /* The probe's parameters, with the grid's length where the probe lays one out. */

@@ -45,6 +45,8 @@ typedef struct {
 typedef struct {
     CellStatus status; /* PENDING: it can */
     char why[PROBE_WHY_SIZE];
+    int64_t n_lead; /* of ProbeInput */
+    int64_t n_fixed;
 } PlanCheck;
 
 typedef struct {
@@ -96,12 +98,9 @@ int64_t plan_n_ctx(const Plan *plan, const PlanCell *cell);
 /* What a cell's probe is given. */
 ProbeInput plan_input(const Plan *plan, const PlanCell *cell);
 
-/* Tokens and pairs of a cell; zero where it cannot be run. */
-ProbeCost plan_cost(const Plan *plan, const PlanCell *cell);
-
-/* Seconds of a cell at PLAN_NOMINAL_FLOPS, from the model's shape: linear in tokens plus linear in pairs. */
-#define PLAN_NOMINAL_FLOPS 40e9
-double plan_seconds(const Plan *plan, const PlanCell *cell);
+/* What a cell computes after another one on the same timeline, under a table equal to its own (NULL: after none); zero where it cannot be
+ * run. */
+ProbeCost plan_cost(const Plan *plan, const PlanCell *cell, const PlanCell *before);
 
 /* The database's row of a cell. Its strings live in text, to be freed with plan_cell_text_free, and in the plan. */
 typedef struct {

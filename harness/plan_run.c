@@ -1,10 +1,14 @@
 /* Running the same plan again is the resume: cells that the database holds are not run again. */
 #include "harness/plan_run.h"
 
+#include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "base/mem.h"
 #include "harness/commands.h"
+#include "harness/cost.h"
 #include "harness/engine.h"
 #include "harness/profile.h"
 #include "harness/progress.h"
@@ -59,18 +63,36 @@ static void print_notes(const Plan *plan)
 typedef struct {
     size_t n_by_status[CELL_STATUS_COUNT]; /* PENDING: can be run */
     int64_t n_tokens;
-    double seconds; /* at the nominal speed, on one job */
+    double flops;
+    double seconds; /* at the measured speed, on one core */
 } PlanSums;
 
-static PlanSums sum_plan(const Plan *plan)
+static void add_costs(const Plan *plan, const ProbeCost *costs, PlanSums *sums)
+{
+    EngineSpeed *speeds = cost_measure_speeds(plan);
+    for (size_t i = 0; i < plan->n_cells; i++) {
+        uint32_t model = plan->cells[i].model;
+        Work work = cost_work(&plan->models[model].config, &costs[i]);
+        sums->n_tokens += costs[i].n_tokens;
+        sums->flops += cost_flops(&work);
+        sums->seconds += cost_seconds(&work, &speeds[model]);
+    }
+    free(speeds);
+}
+
+static PlanSums sum_plan(const Plan *plan, int n_jobs)
 {
     PlanSums sums = {0};
+    size_t *cells = mem_alloc(plan->n_cells + 1, sizeof *cells);
+    ProbeCost *costs = mem_zalloc(plan->n_cells + 1, sizeof *costs);
     for (size_t i = 0; i < plan->n_cells; i++) {
-        const PlanCell *cell = &plan->cells[i];
-        sums.n_by_status[plan_check(plan, cell)->status]++;
-        sums.n_tokens += plan_cost(plan, cell).n_tokens;
-        sums.seconds += plan_seconds(plan, cell);
+        cells[i] = i;
+        sums.n_by_status[plan_check(plan, &plan->cells[i])->status]++;
     }
+    cost_of_cells(plan, cells, plan->n_cells, n_jobs, costs);
+    add_costs(plan, costs, &sums);
+    free(cells);
+    free(costs);
     return sums;
 }
 
@@ -127,7 +149,7 @@ static void print_unrunnable(const Plan *plan)
 static int print_dry_run(const Plan *plan)
 {
     EngineSplit split = engine_split(plan);
-    PlanSums sums = sum_plan(plan);
+    PlanSums sums = sum_plan(plan, split.n_jobs);
     char time[PROGRESS_TEXT_SIZE];
     progress_time_text(sums.seconds / split.n_jobs / split.n_threads, time);
     print_settings(plan);
@@ -136,7 +158,8 @@ static int print_dry_run(const Plan *plan)
     printf("tokens   %lld\n", (long long)sums.n_tokens);
     printf("memory   %.2f GB at the peak, weights included (%d jobs)\n",
            memory_peak(plan, split.n_jobs) / 1e9, split.n_jobs);
-    printf("time     about %s at %.0f GFLOP/s a core\n", time, PLAN_NOMINAL_FLOPS / 1e9);
+    printf("time     about %s at %.0f GFLOP/s a core, as measured now\n", time,
+           1e-9 * sums.flops / fmax(sums.seconds, 1e-9));
     print_unrunnable(plan);
     return EXIT_OK;
 }

@@ -51,13 +51,17 @@ typedef struct {
     uint64_t seed;
     int64_t target_max; /* longest length that grids of windows are laid out for */
     int64_t limit;      /* most trials or windows a cell; 0: no limit */
-    bool no_reuse;      /* asks for every token of an answer by a pass of its own */
+    int64_t
+        n_lead; /* tokens of a prompt before its filler, and around it in all; 0: not measured */
+    int64_t n_fixed;
+    bool no_reuse; /* asks for every token of an answer by a pass of its own */
 } ProbeInput;
 
-/* Work of a cell, shared prefixes of its own prompts already taken off. */
+/* Work of a cell, without what its prompts share. */
 typedef struct {
     int64_t n_tokens; /* tokens to compute */
     double n_pairs;   /* (token, earlier token) pairs to attend */
+    int64_t n_scored; /* rows of logits */
 } ProbeCost;
 
 /* A result that owns its arrays and strings. Zero-initialise; free with probe_result_free. */
@@ -80,8 +84,10 @@ struct Probe {
     size_t (*plan)(const ProbeSpec *spec, double depths[PROBE_MAX_DEPTHS]);
     /* PENDING when a cell of this length can be run, else the status it gets and why. */
     CellStatus (*check)(const ProbeInput *input, int64_t n_ctx, char why[PROBE_WHY_SIZE]);
-    /* Work of a cell that check lets through. */
-    ProbeCost (*cost)(const ProbeInput *input, int64_t n_ctx, double depth);
+    /* Fills in n_lead and n_fixed, the same for all lengths; NULL: cost does not read them. */
+    void (*measure)(ProbeInput *input);
+    /* Work of a cell that check lets through, after one of n_ctx_before under the same table on the same timeline; 0: after none. */
+    ProbeCost (*cost)(const ProbeInput *input, int64_t n_ctx, double depth, int64_t n_ctx_before);
     /* Runs a cell; the backend's rotation is set. A cell that cannot be run, or whose numbers are not finite, is a result and
      * not an error. Errors: CANCELLED, and whatever the backend reports. */
     bool (*run)(const ProbeInput *input, int64_t n_ctx, double depth, Backend *backend,

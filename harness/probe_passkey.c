@@ -102,13 +102,40 @@ static CellStatus check(const ProbeInput *input, int64_t n_ctx, char why[PROBE_W
     return CELL_INVALID;
 }
 
-static ProbeCost cost(const ProbeInput *input, int64_t n_ctx, double depth)
+static void measure(ProbeInput *input)
+{
+    Err unused;
+    Haystack *haystack = open_haystack(input, input->text, &unused);
+    if (!haystack) return;
+    input->n_lead = haystack_lead(haystack);
+    input->n_fixed = haystack_min_n_ctx(haystack);
+    haystack_close(haystack);
+}
+
+/* Adds times passes over rows first … end-1 of a prompt. */
+static void add_rows(ProbeCost *cost, double times, double first, double end)
+{
+    cost->n_tokens += llround(times * (end - first));
+    cost->n_pairs += times * (end * end - first * first) / 2.0;
+}
+
+/* A trial computes what is behind its needle, the first control what is behind the first trial's, the others their answer; the first
+ * trial also what is before it where the timeline does not hold it. */
+static ProbeCost cost(const ProbeInput *input, int64_t n_ctx, double depth, int64_t n_ctx_before)
 {
     double trials = (double)probe_limited(input, probe_value(input->spec, "trials"));
-    double n = (double)n_ctx, before = depth * n;
-    double tokens = (trials + 1.0) * (n - before);
-    double pairs = (trials + 1.0) * (n * n - before * before) / 2.0;
-    return (ProbeCost){.n_tokens = llround(tokens), .n_pairs = pairs};
+    double end = (double)n_ctx - 1.0, n_answer = (double)probe_value(input->spec, "digits") + 1.0;
+    double before = (double)input->n_lead + depth * fmax(0.0, (double)(n_ctx - input->n_fixed));
+    ProbeCost sum = {.n_scored = llround(2.0 * trials * n_answer)};
+    if (input->no_reuse) {
+        add_rows(&sum, trials * (2.0 * n_answer + 1.0), 0.0, end);
+        sum.n_scored = sum.n_tokens;
+        return sum;
+    }
+    if (n_ctx_before == 0) add_rows(&sum, 1.0, 0.0, before);
+    add_rows(&sum, trials + 1.0, before, end);
+    add_rows(&sum, trials - 1.0, end - n_answer, end);
+    return sum;
 }
 
 /* What a cell's trials are run with, and what they add up to. */
@@ -404,6 +431,7 @@ const Probe probe_passkey = {
     .uses_corpus = uses_corpus,
     .plan = plan,
     .check = check,
+    .measure = measure,
     .cost = cost,
     .run = run,
 };

@@ -128,17 +128,29 @@ static CellStatus check(const ProbeInput *input, int64_t n_ctx, char why[PROBE_W
     return status;
 }
 
-static ProbeCost cost(const ProbeInput *input, int64_t n_ctx, double depth)
+/* A single window that begins as the last cell's did goes on from there; windows else have nothing in common. */
+static int64_t rows_held(const ProbeInput *input, const WindowList *windows, int64_t n_ctx_before)
+{
+    bool shares = windows->n == 1 && !input->no_reuse &&
+                  probe_value(input->spec, "protocol") == PROTOCOL_TRUNCATED;
+    return shares ? max_i64(0, n_ctx_before - 1) : 0;
+}
+
+static ProbeCost cost(const ProbeInput *input, int64_t n_ctx, double depth, int64_t n_ctx_before)
 {
     (void)depth;
     char why[PROBE_WHY_SIZE];
     WindowList windows;
     ProbeCost sum = {0};
     lay_out(input, n_ctx, &windows, why);
+    int64_t held = rows_held(input, &windows, n_ctx_before);
     for (size_t i = 0; i < windows.n; i++) {
-        int64_t n = window_n_tokens(&windows.items[i], probe_with_bos(input->spec, input->text));
-        sum.n_tokens += n;
-        sum.n_pairs += (double)n * (double)n / 2.0;
+        const Window *window = &windows.items[i];
+        int64_t n = window_n_tokens(window, probe_with_bos(input->spec, input->text)) - 1;
+        int64_t n_scored = input->no_reuse ? n : window->end - window->score_first;
+        sum.n_tokens += max_i64(0, n - held);
+        sum.n_pairs += ((double)n * (double)n - (double)held * (double)held) / 2.0;
+        sum.n_scored += max_i64(0, min_i64(n_scored, n - held));
     }
     windows_free(&windows);
     return sum;

@@ -1,6 +1,6 @@
-/* The time left is a cost model's: plan_seconds() gives each cell a time linear in its tokens and in its pairs of tokens, at a
- * nominal speed; the machine's own speed is the ratio of seconds measured to seconds foretold over the cells that ended.
- * Counting cells instead would be wrong by the square of the lengths. */
+/* The time left is a cost model's (harness/cost.c), which gives each cell seconds at the speed measured at the start; how far that is from the
+ * truth is the ratio of seconds measured to seconds foretold over the cells that ended. Counting cells instead would be wrong by the
+ * square of the lengths. */
 #include "harness/progress.h"
 
 #include <math.h>
@@ -12,6 +12,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "harness/cost.h"
 
 enum { LINE_WIDTH = 78 };
 
@@ -21,6 +22,7 @@ struct Progress {
     size_t n;
     size_t n_ended;
     int n_jobs;
+    double *foretold;      /* [n_cells] nominal seconds, of those that will be run */
     double foretold_left;  /* nominal seconds of what is left */
     double foretold_ended; /* … of what ended */
     double measured;       /* seconds of what ended */
@@ -63,7 +65,25 @@ void progress_close(Progress *progress)
 {
     if (!progress) return;
     progress_line_clear(&progress->line);
+    free(progress->foretold);
     free(progress);
+}
+
+static void foretell(Progress *progress, const size_t *pending)
+{
+    const Plan *plan = progress->plan;
+    EngineSpeed *speeds = cost_measure_speeds(plan);
+    ProbeCost *costs = mem_zalloc(progress->n + 1, sizeof *costs);
+    cost_of_cells(plan, pending, progress->n, progress->n_jobs, costs);
+    progress->foretold = mem_zalloc(plan->n_cells + 1, sizeof *progress->foretold);
+    for (size_t i = 0; i < progress->n; i++) {
+        uint32_t model = plan->cells[pending[i]].model;
+        Work work = cost_work(&plan->models[model].config, &costs[i]);
+        progress->foretold[pending[i]] = cost_seconds(&work, &speeds[model]);
+        progress->foretold_left += progress->foretold[pending[i]];
+    }
+    free(costs);
+    free(speeds);
 }
 
 void progress_start(void *context, const size_t *pending, size_t n, int n_jobs)
@@ -71,8 +91,7 @@ void progress_start(void *context, const size_t *pending, size_t n, int n_jobs)
     Progress *progress = context;
     progress->n = n;
     progress->n_jobs = n_jobs;
-    for (size_t i = 0; progress->line.shown && i < n; i++)
-        progress->foretold_left += plan_seconds(progress->plan, &progress->plan->cells[pending[i]]);
+    if (progress->line.shown) foretell(progress, pending);
 }
 
 void progress_time_text(double seconds, char out[PROGRESS_TEXT_SIZE])
@@ -111,7 +130,7 @@ void progress_cell(void *context, size_t cell, const CellResult *result)
     Progress *progress = context;
     progress->n_ended++;
     if (!progress->line.shown) return;
-    double foretold = plan_seconds(progress->plan, &progress->plan->cells[cell]);
+    double foretold = progress->foretold[cell];
     progress->foretold_left -= foretold;
     progress->foretold_ended += foretold;
     progress->measured += result->seconds;

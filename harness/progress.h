@@ -22,7 +22,7 @@ void progress_line_clear(const ProgressLine *line);
 /* That of a sweep. */
 typedef struct Progress Progress;
 
-/* The plan must outlive it. */
+/* The plan must outlive it. Measures the machine's speed when the line will be shown. */
 Progress *progress_open(const Plan *plan, bool quiet);
 
 /* Takes the line away. */

@@ -19,11 +19,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "harness/sweep_rows.h"
-
-enum {
-    MIN_UNIT_CELLS = 8,
-    UNITS_PER_JOB = 4, /* more would balance better and share less */
-};
+#include "harness/units.h"
 
 /* Part of the free memory that timelines may take. */
 #define MEMORY_SHARE 0.9
@@ -34,11 +30,6 @@ typedef struct Ended {
     ProbeResult result;
     struct Ended *next;
 } Ended;
-
-typedef struct {
-    size_t first; /* in the pending list */
-    size_t n;
-} Unit;
 
 /* What the workers of one model share. The lock guards all below it but `stop`. */
 typedef struct {
@@ -207,29 +198,6 @@ static bool write_results(Sweep *sweep, Pool *pool, Err *err)
     return ok;
 }
 
-static bool same_unit(const Plan *plan, size_t a, size_t b)
-{
-    const PlanCell *left = &plan->cells[a], *right = &plan->cells[b];
-    return left->setting == right->setting && left->probe == right->probe;
-}
-
-static void make_units(Pool *pool, size_t n, int n_jobs)
-{
-    size_t share = n / (size_t)(n_jobs * UNITS_PER_JOB) + 1;
-    size_t most = share > MIN_UNIT_CELLS ? share : MIN_UNIT_CELLS;
-    Unit *units = mem_alloc(n, sizeof *units), *last = NULL;
-    for (size_t i = 0; i < n; i++) {
-        if (last && last->n < most &&
-            same_unit(pool->config->plan, pool->pending[last->first], pool->pending[i])) {
-            last->n++;
-            continue;
-        }
-        last = &units[pool->n_units++];
-        *last = (Unit){.first = i, .n = 1};
-    }
-    pool->units = units;
-}
-
 /* Opens as many timelines as the memory holds, at least one. */
 static int open_workers(Pool *pool, Worker *workers, int n_jobs, int64_t n_ctx_max, Err *err)
 {
@@ -290,7 +258,7 @@ static bool run_pool(Sweep *sweep, const size_t *pending, size_t n, int64_t n_ct
     pool.last = &pool.first;
     pthread_mutex_init(&pool.lock, NULL);
     pthread_cond_init(&pool.changed, NULL);
-    make_units(&pool, n, n_jobs);
+    pool.units = units_make(sweep->config->plan, pending, n, n_jobs, &pool.n_units);
     Worker *workers = mem_zalloc((size_t)n_jobs, sizeof *workers);
     int n_open = open_workers(&pool, workers, n_jobs, n_ctx_max, err);
     int n_started = start_workers(&pool, workers, n_open);

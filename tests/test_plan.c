@@ -134,7 +134,7 @@ static void test_plan_keeps_cells_that_cannot_be_run_with_their_reason(void **st
         n_invalid += check->status == CELL_INVALID;
         n_short += check->status == CELL_SKIPPED_SHORT_TEXT;
         if (check->status != CELL_PENDING)
-            assert_int_equal(plan_cost(fixture.plan, &fixture.plan->cells[i]).n_tokens, 0);
+            assert_int_equal(plan_cost(fixture.plan, &fixture.plan->cells[i], NULL).n_tokens, 0);
     }
     assert_int_equal(n_invalid, 2);
     assert_int_equal(n_short, 1);
@@ -254,10 +254,10 @@ static void test_plan_cost_grows_with_length_and_shrinks_with_depth(void **state
     double start_short = 0, start_long = 0, end_long = 0;
     for (size_t i = 0; i < 4; i++) {
         const PlanCell *cell = &fixture.plan->cells[i];
-        double seconds = plan_seconds(fixture.plan, cell);
-        if (cell->length == 0 && cell->depth < 0.5) start_short = seconds;
-        if (cell->length == 1 && cell->depth < 0.5) start_long = seconds;
-        if (cell->length == 1 && cell->depth > 0.5) end_long = seconds;
+        double pairs = plan_cost(fixture.plan, cell, &fixture.plan->cells[0]).n_pairs;
+        if (cell->length == 0 && cell->depth < 0.5) start_short = pairs;
+        if (cell->length == 1 && cell->depth < 0.5) start_long = pairs;
+        if (cell->length == 1 && cell->depth > 0.5) end_long = pairs;
     }
     assert_true(start_short > 0 && start_long > 16 * start_short && end_long < start_long);
     fixture_free(&fixture);

@@ -46,6 +46,7 @@ USES_fuzz_config := models base
 USES_test_version := harness reports datasets models base
 USES_test_gguf_config := models base
 USES_test_progress := harness datasets models reports base
+USES_test_cost := harness datasets models reports base
 USES_test_rope_methods := models base
 USES_test_tokenizer := models base
 USES_test_tokenizer_json := models base
