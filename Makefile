@@ -39,6 +39,7 @@ Q     := $(if $(V),,@)
 # One source for several vector widths; the program takes the widest that the machine has, whatever ARCH says.
 ifeq ($(shell uname -m),x86_64)
 $(B)/models/kernel_path_avx512.o: TUNE += -march=x86-64-v4 -mprefer-vector-width=512 -ffp-contract=fast
+$(B)/models/kernel_path_avx512bf16.o: TUNE += -march=x86-64-v4 -mavx512bf16 -mprefer-vector-width=512 -ffp-contract=fast
 $(B)/models/kernel_path_avx2.o:   TUNE += -march=x86-64-v3 -ffp-contract=fast
 endif
 

@@ -58,6 +58,8 @@ typedef struct {
 
 typedef struct {
     const char *name; /* "avx512" */
+    const char *
+        precision; /* of linear's products: "f32", or "bf16": both sides rounded to it, sums in float */
     const char *help;
     bool (*is_supported)(void); /* by this machine */
     /* A row's bits depend on its place modulo this many rows, and calls must have a multiple of them: 1 in the paths of our own. */
@@ -100,20 +102,23 @@ typedef struct {
     double (*peak)(float *sink);
 } KernelPath;
 
-/* All paths, best first. Ends with NULL. */
+/* All paths, best first within a precision. Ends with NULL. */
 extern const KernelPath *const kernel_paths[];
 
 /* The path of a name, or NULL. */
 const KernelPath *kernel_path_find(const char *name);
 
-/* The best that this machine supports. */
+/* The best of f32 that this machine supports. */
 const KernelPath *kernel_path_best(void);
+
+/* The best of a precision that this machine supports, or NULL. */
+const KernelPath *kernel_path_best_of(const char *precision);
 
 /* y = x wᵀ, w [n, k] plain: packs it first. For products that are made once. */
 void kernel_path_product(const KernelPath *path, const float *x, const float *w, float *y,
                          LinearShape shape);
 
-/* Names of the paths that this machine supports, "avx512, avx2, blas, generic", for messages. */
+/* Names of the paths of f32 that this machine supports, "avx512, avx2, blas, generic", for messages. */
 void kernel_path_names(char out[128]);
 
 #endif

@@ -6,7 +6,8 @@
 
 #define KERNEL_VL 4
 #define KERNEL_MR 4
-#define KERNEL_BLAS
+#define KERNEL_OWN_LINEAR
+#define KERNEL_PACKING
 #include "models/kernel_path.inc"
 
 /* Wide enough for sgemm to be near its peak, narrow enough to share out. */

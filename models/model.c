@@ -294,7 +294,8 @@ static void pack_part(Model *model, const Part *part, float *slice, float *to)
         int64_t n = min_i64(KERNEL_PACK_ROWS, n_rows - row);
         convert_rows(part, row, n, slice);
         note_nonfinite(model, part, slice, (size_t)(n * part->columns));
-        model->path->pack(slice, (int)n, (int)part->columns, to + row * part->columns);
+        model->path->pack(slice, (int)n, (int)part->columns,
+                          to + model->path->packed_floats((int)row, (int)part->columns));
     }
 }
 

@@ -181,7 +181,7 @@ static void test_half_weights_are_converted_once(void **state)
     model_free(full);
 }
 
-/* Every slot of every path, unpacked, holds the same floats. */
+/* Every slot of every path, unpacked, holds the same floats; those of a matrix rounded where the path rounds them. */
 static void test_packed_weights_are_the_plain_ones(void **state)
 {
     (void)state;
@@ -200,6 +200,9 @@ static void test_packed_weights_are_the_plain_ones(void **state)
             float *got = mem_zalloc(n, sizeof *got);
             model_plain_weights(plain, (Slot)slot, 0, want);
             model_plain_weights(model, (Slot)slot, 0, got);
+            if (str_equal(model->path->precision, "bf16") && shape.n_dims == 2 &&
+                slot != SLOT_EMBEDDING)
+                round_to_bf16(want, n);
             assert_memory_equal(got, want, n * sizeof *got);
             free(want);
             free(got);

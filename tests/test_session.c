@@ -6,6 +6,7 @@
 
 #include "base/mem.h"
 #include "base/rng.h"
+#include "base/str.h"
 #include "models/session.h"
 #include "tests/engine_setup.h"
 #include "tests/llama_twin.h"
@@ -36,6 +37,17 @@ static ModelConfig small_config(RopeLayout layout, int n_kv_heads)
     config.rope = (RopeSpec){
         .method = rope_method_find("none"), .theta = 1e4, .n_rot = 12, .n_ctx_orig = 256};
     return config;
+}
+
+static bool is_bf16(void)
+{
+    return str_equal(path->precision, "bf16");
+}
+
+/* Nats that the path may be off a double forward pass: a factor of bf16 is off by up to 2^-9. */
+static double most_off(void)
+{
+    return is_bf16() ? 0.05 : 1e-5;
 }
 
 static Model *small_model(RopeLayout layout, int n_kv_heads)
@@ -113,7 +125,8 @@ static void check_against_twin(RopeLayout layout, int n_kv_heads, const char *ro
     double *want = llama_twin_logits(model, &twin, tokens, N);
     for (int i = 0; i < N - 1; i++) {
         const double *row = want + (size_t)i * VOCAB_SIZE;
-        assert_close(got[i].nll, llama_twin_nll(row, VOCAB_SIZE, tokens[i + 1]), 0.0, 1e-5);
+        assert_close(got[i].nll, llama_twin_nll(row, VOCAB_SIZE, tokens[i + 1]), 0.0, most_off());
+        if (is_bf16()) continue;
         int rank = 0;
         for (int v = 0; v < VOCAB_SIZE; v++)
             rank += row[v] > row[tokens[i + 1]];
@@ -178,7 +191,7 @@ static void check_distance_method(const char *text, const TwinRope *rope)
     for (int i = 0; i < N - 1; i++)
         assert_close(got[i].nll,
                      llama_twin_nll(want + (size_t)i * VOCAB_SIZE, VOCAB_SIZE, tokens[i + 1]), 0.0,
-                     1e-5);
+                     most_off());
     free(want);
     session_close(session);
     model_free(model);
@@ -271,7 +284,8 @@ static void test_logits_of_the_last_token_equal_the_twins(void **state)
     double *want = llama_twin_logits(model, &twin, tokens, N);
     assert_ok(session_logits(session, tokens, N, got, &err), &err);
     for (int v = 0; v < VOCAB_SIZE; v++)
-        assert_close((double)got[v], want[(size_t)(N - 1) * VOCAB_SIZE + (size_t)v], 0.0, 1e-5);
+        assert_close((double)got[v], want[(size_t)(N - 1) * VOCAB_SIZE + (size_t)v], 0.0,
+                     most_off());
     free(want);
     session_close(session);
     model_free(model);

@@ -103,3 +103,12 @@ const char *test_file(const char *name, const void *bytes, size_t n)
     fclose(f);
     return path;
 }
+
+void round_to_bf16(float *x, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        int exponent;
+        double part = frexp((double)x[i], &exponent);
+        x[i] = (float)ldexp(nearbyint(part * 256.0), exponent - 8);
+    }
+}

@@ -42,4 +42,7 @@ const char *test_folder(void);
  * three. */
 const char *test_file(const char *name, const void *bytes, size_t n);
 
+/* Rounds to bf16 by its definition: 8 significant bits, ties to the even one. */
+void round_to_bf16(float *x, size_t n);
+
 #endif
