@@ -12,6 +12,7 @@
 #include "base/mem.h"
 #include "base/rng.h"
 #include "harness/commands.h"
+#include "harness/drift.h"
 #include "harness/load.h"
 #include "harness/settings.h"
 #include "harness/signals.h"
@@ -176,6 +177,7 @@ static bool audit_settings(const Options *options, const SettingList *settings,
 {
     Model *model = options->model.n ? load_model(options, options->model.items[0], err) : NULL;
     bool ok = model || options->model.n == 0;
+    if (model) drift_print(model);
     for (size_t i = 0; ok && i < settings->n; i++)
         ok = audit_setting(options, model, &settings->items[i], output, err);
     model_free(model);

@@ -1,10 +1,12 @@
 #include "harness/engine.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/utsname.h>
 
 #include "base/mem.h"
 #include "base/str.h"
+#include "harness/drift.h"
 #include "harness/load.h"
 #include "harness/version.h"
 #include "models/kernels.h"
@@ -44,6 +46,19 @@ EngineSplit engine_split(const Plan *plan)
     return (EngineSplit){.n_jobs = (int)jobs, .n_threads = (int)threads};
 }
 
+/* Says on standard error, and in the record of the run, what the precision does to the model's numbers. */
+static bool note_drift(const EngineSource *source, Err *err)
+{
+    Buf line = {0};
+    if (source->store) drift_text(source->model, &line);
+    if (line.len && !source->plan->options->quiet)
+        fprintf(stderr, "%s: %s\n", weights_path(source->model->file), buf_text(&line));
+    bool ok =
+        !line.len || store_add_event(source->store, *source->run_id, "info", buf_text(&line), err);
+    buf_free(&line);
+    return ok;
+}
+
 static bool engine_load(void *context, size_t index, Err *err)
 {
     EngineSource *source = context;
@@ -54,7 +69,7 @@ static bool engine_load(void *context, size_t index, Err *err)
                        (double)mem_available() / 1e9);
     source->model = load_model(source->plan->options, planned->path, err);
     if (!source->model) return false;
-    if (str_equal(source->model->hash, planned->hash)) return true;
+    if (str_equal(source->model->hash, planned->hash)) return note_drift(source, err);
     model_free(source->model);
     source->model = NULL;
     return err_set(err, ERR_INPUT, "%s changed while the sweep was planned; run it again",

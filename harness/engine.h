@@ -5,10 +5,13 @@
 #include "harness/sweep.h"
 #include "models/model.h"
 
-/* Zero-initialise but for the plan, which must outlive it. */
+/* Zero-initialise but for the plan, the store and the run's id, which must outlive it. */
 typedef struct {
     const Plan *plan;
-    Model *model; /* the one that is loaded */
+    Store *
+        store; /* takes the drift of each model that is loaded as an event; NULL: it is not measured */
+    const int64_t *run_id; /* of the event, by the time that a model is loaded */
+    Model *model;          /* the one that is loaded */
 } EngineSource;
 
 /* The backends of a sweep; the source must outlive them. */

@@ -9,6 +9,7 @@
 
 #include "base/file.h"
 #include "base/str.h"
+#include "harness/drift.h"
 #include "harness/settings.h"
 #include "harness/signals.h"
 #include "harness/source.h"
@@ -59,12 +60,28 @@ bool load_rope(const Options *options, RopeSpec *own, Err *err)
     return true;
 }
 
+static bool load_best_kernels(const char *precision, const KernelPath **path, Err *err)
+{
+    *path = kernel_path_best_of(precision);
+    return *path ||
+           err_set(
+               err, ERR_UNSUPPORTED,
+               "--precision %s needs a processor with AVX512-BF16 (avx512_bf16 in /proc/cpuinfo), "
+               "which this one has not; without --precision the products are f32",
+               precision);
+}
+
 bool load_kernels(const Options *options, const KernelPath **path, Err *err)
 {
     char names[128];
-    *path = kernel_path_best();
-    if (!options->kernels || str_equal(options->kernels, "auto")) return true;
+    const char *precision = options->precision ? options->precision : "f32";
+    if (!options->kernels || str_equal(options->kernels, "auto"))
+        return load_best_kernels(precision, path, err);
     *path = kernel_path_find(options->kernels);
+    if (*path && !str_equal((*path)->precision, precision))
+        return err_set(err, ERR_USAGE,
+                       "--kernels %s: its products are %s; leave it out with --precision %s",
+                       options->kernels, (*path)->precision, precision);
     if (*path && (*path)->is_supported()) return true;
     kernel_path_names(names);
     return err_set(err, ERR_UNSUPPORTED, "--kernels %s: this machine has %s", options->kernels,
@@ -201,6 +218,7 @@ bool load_prompt(const Options *options, int64_t n_new, bool bos_alone, Prompt *
     if (!load_one_path(options, &path, err)) return false;
     prompt->model = load_model(options, path, err);
     bool ok = prompt->model && read_tokens(options, bos_alone, prompt, err);
+    if (ok) drift_print(prompt->model);
     if (ok) note_two_bos(prompt);
     int64_t n_tokens = (int64_t)prompt->tokens.n + n_new;
     ok = ok && choose_setting(options, max_i64(n_tokens, 1), prompt, err) &&

@@ -16,7 +16,8 @@ bool load_config(const Options *options, ModelConfig *config, Err *err) MUST_USE
  * (n_ctx_orig is then 0 unless --n-ctx-orig gives it). Errors: USAGE, INPUT, UNSUPPORTED. */
 bool load_rope(const Options *options, RopeSpec *own, Err *err) MUST_USE;
 
-/* The kernel path of --kernels. Errors: UNSUPPORTED (not by this machine). */
+/* The kernel path of --kernels and --precision. Errors: UNSUPPORTED (not by this machine), USAGE (the path is of another
+ * precision). */
 bool load_kernels(const Options *options, const KernelPath **path, Err *err) MUST_USE;
 
 /* Loads a model and refuses weights that are NaN or infinite unless --allow-nan. Errors: as model_load, INPUT. */

@@ -192,6 +192,19 @@ static void print_other_kernels(const Plan *plan, const SweepOutcome *outcome)
         (long long)outcome->n_other_kernels);
 }
 
+static bool print_other_precision(const Plan *plan, Store *store, int64_t run_id, Err *err)
+{
+    int64_t n;
+    if (!store_count_other_precision(store, run_id, &n, err)) return false;
+    if (n > 0 && !plan->options->quiet)
+        fprintf(
+            stderr,
+            "note: %lld cells are in the database at another precision than this run's, too; the two are kept "
+            "and drawn apart\n",
+            (long long)n);
+    return true;
+}
+
 /* What is to be run where, and who reports it. */
 typedef struct {
     const Plan *plan;
@@ -203,7 +216,8 @@ typedef struct {
 static int run_sweep(const Running *running, const RunRow *run, Err *err)
 {
     const Plan *plan = running->plan;
-    EngineSource source = {.plan = plan};
+    SweepOutcome outcome;
+    EngineSource source = {.plan = plan, .store = running->store, .run_id = &outcome.run_id};
     Progress *progress = progress_open(plan, plan->options->quiet);
     SweepConfig config = {
         .plan = plan,
@@ -218,9 +232,9 @@ static int run_sweep(const Running *running, const RunRow *run, Err *err)
         .on_cell = progress_cell,
         .context = progress,
     };
-    SweepOutcome outcome;
     bool ok = sweep_run(&config, &outcome, err);
     progress_close(progress);
+    ok = ok && print_other_precision(plan, running->store, outcome.run_id, err);
     if (ok && plan->options->profile) print_profile(&outcome);
     if (ok) {
         print_other_kernels(plan, &outcome);

@@ -48,6 +48,8 @@ char *version_text(void)
     buf_printf(&text, "compiler  %s\n", COMPILER);
     buf_printf(&text, "flags     %s\n", BUILD_FLAGS);
     buf_printf(&text, "kernels   %s, of %s\n", kernel_path_best()->name, paths);
+    const KernelPath *bf16 = kernel_path_best_of("bf16");
+    buf_printf(&text, "bf16      %s\n", bf16 ? bf16->name : "no: needs AVX512-BF16");
     buf_printf(&text, "blas      %s\n", blas);
     buf_printf(&text, "sqlite    %s\n", sqlite3_libversion());
     buf_printf(&text, "jansson   %s\n", jansson_version_str());

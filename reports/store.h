@@ -84,4 +84,7 @@ bool store_count_cells(Store *store, int64_t run_id, int64_t counts[CELL_STATUS_
  * Errors: STORE. */
 bool store_count_other_kernels(Store *store, int64_t run_id, int64_t *n, Err *err) MUST_USE;
 
+/* Number of cells of a run that are done at another precision, too, all else being equal. Errors: STORE. */
+bool store_count_other_precision(Store *store, int64_t run_id, int64_t *n, Err *err) MUST_USE;
+
 #endif

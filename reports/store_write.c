@@ -76,6 +76,13 @@ static const char *const sql_texts[SQL_COUNT] = {
         "SELECT count(*) FROM run_cell JOIN cell ON cell.id = cell_id JOIN run AS maker ON maker.id = cell.run_id"
         " JOIN run AS own ON own.id = run_cell.run_id WHERE own.id = ? AND cell.status = 'done'"
         " AND substr(maker.blas, 1, instr(maker.blas, ';')) <> substr(own.blas, 1, instr(own.blas, ';'))",
+    [SQL_COUNT_OTHER_PRECISION] =
+        "SELECT count(*) FROM run_cell JOIN cell ON cell.id = cell_id WHERE run_cell.run_id = ? AND EXISTS ("
+        "SELECT 1 FROM cell AS other WHERE other.setting_key = cell.setting_key AND other.model_hash = cell.model_hash"
+        " AND other.corpus_hash IS cell.corpus_hash AND other.n_ctx = cell.n_ctx AND other.probe = cell.probe"
+        " AND other.params = cell.params AND other.depth IS cell.depth AND other.seed = cell.seed"
+        " AND other.bos_policy = cell.bos_policy AND other.limited = cell.limited AND other.status = 'done'"
+        " AND other.precision <> cell.precision)",
 };
 
 /* The statement, ready for its parameters; NULL and err when it cannot be prepared. */
@@ -489,10 +496,11 @@ bool store_count_cells(Store *store, int64_t run_id, int64_t counts[CELL_STATUS_
     return ok;
 }
 
-bool store_count_other_kernels(Store *store, int64_t run_id, int64_t *n, Err *err)
+/* Runs a query of one number about a run. */
+static bool count_of_run(Store *store, SqlId id, int64_t run_id, int64_t *n, Err *err)
 {
     *n = 0;
-    Stmt *stmt = ready(store, SQL_COUNT_OTHER_KERNELS, err);
+    Stmt *stmt = ready(store, id, err);
     if (!stmt) return false;
     stmt_put_i64(stmt, run_id);
     bool row;
@@ -500,4 +508,14 @@ bool store_count_other_kernels(Store *store, int64_t run_id, int64_t *n, Err *er
     if (ok && row) *n = stmt_i64(stmt, 0);
     stmt_reset(stmt);
     return ok;
+}
+
+bool store_count_other_kernels(Store *store, int64_t run_id, int64_t *n, Err *err)
+{
+    return count_of_run(store, SQL_COUNT_OTHER_KERNELS, run_id, n, err);
+}
+
+bool store_count_other_precision(Store *store, int64_t run_id, int64_t *n, Err *err)
+{
+    return count_of_run(store, SQL_COUNT_OTHER_PRECISION, run_id, n, err);
 }

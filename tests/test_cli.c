@@ -159,7 +159,7 @@ static void test_values_out_of_range_name_what_is_allowed(void **state)
         {"--theta 0",                  "above 0"                                 },
         {"--seed -1",                  "from 0"                                  },
         {"--limit 0",                  "from 1"                                  },
-        {"--precision f16",            "allowed are: f32"                        },
+        {"--precision f16",            "allowed are: f32 bf16"                   },
         {"--on-scaled maybe",          "allowed are: refuse replace stack"       },
         {"--method nkt",               "did you mean ntk?"                       },
         {"--method ntk:factor=2",      "does not read factor"                    },
