@@ -168,7 +168,8 @@ static double rss_mib(void)
     return (double)usage.ru_maxrss / 1024.0;
 }
 
-static void run_case(const Model *model, const Case *c)
+/* Prints the case's row; f32_rate is 0 for f32 itself. Returns tokens/s. */
+static double run_case(const Model *model, const Case *c, double f32_rate)
 {
     double peak = fma_peak(model->path);
     int64_t n_scored = max_i64(1, (int64_t)((double)(c->n - 1) * c->scored));
@@ -180,11 +181,15 @@ static void run_case(const Model *model, const Case *c)
     double cpu = t.cpu_s / total_s; /* phases are wall time, and others may use the core */
     double linear = work.s[PHASE_LINEAR] / (t.phases.s[PHASE_LINEAR] * cpu) / peak;
     double attention = work.s[PHASE_ATTENTION] / (t.phases.s[PHASE_ATTENTION] * cpu) / peak;
-    printf("%-8s %6lld %7lld %9.0f %6.1f %8.0f%% %8.0f%% %7.1f%% %7.1f%% %8.0f %8.0f\n",
-           shapes[c->shape].name, (long long)c->n, (long long)n_scored, (double)c->n / t.cpu_s,
-           peak, 100.0 * linear, 100.0 * attention, 100.0 * t.phases.s[PHASE_HEAD] / total_s,
+    double rate = (double)c->n / t.cpu_s;
+    printf("%-8s %6lld %7lld %5s %9.0f %6.1f %8.0f%% %8.0f%% %7.1f%% %7.1f%% %8.0f %8.0f",
+           shapes[c->shape].name, (long long)c->n, (long long)n_scored, model->path->precision,
+           rate, peak, 100.0 * linear, 100.0 * attention, 100.0 * t.phases.s[PHASE_HEAD] / total_s,
            100.0 * t.phases.s[PHASE_REST] / total_s, (double)t.bytes / 1048576.0, rss_mib());
+    if (f32_rate > 0.0) printf("  %.2f x f32", rate / f32_rate);
+    printf("\n");
     fflush(stdout);
+    return rate;
 }
 
 /* Prefill under every method, beside none. */
@@ -298,28 +303,43 @@ static void bench_sweep(void)
     model_free(model);
 }
 
+/* A process of its own, so that its resident set is the case's. Returns tokens/s. */
+static double run_apart(const Case *c, const KernelPath *path, double f32_rate)
+{
+    double rate = 0.0;
+    int ends[2];
+    pid_t child = pipe(ends) == 0 ? fork() : -1;
+    if (child == 0) {
+        Err err;
+        ModelConfig config = config_of(&shapes[c->shape]);
+        Model *model = model_random_for(&config, path, 1, &err);
+        if (!model) fail(&err);
+        rate = run_case(model, c, f32_rate);
+        model_free(model);
+        exit(write(ends[1], &rate, sizeof rate) != sizeof rate);
+    }
+    int status = 1;
+    if (child < 0 || waitpid(child, &status, 0) != child || status != 0 ||
+        read(ends[0], &rate, sizeof rate) != sizeof rate)
+        exit(1);
+    close(ends[0]);
+    close(ends[1]);
+    return rate;
+}
+
 static void bench_cases(void)
 {
-    Err err;
-    const KernelPath *path = kernel_path_best();
-    printf("kernels %s, one thread; linear and attention as shares of the FMA peak (GFLOP/s)\n",
-           path->name);
-    printf("%-8s %6s %7s %9s %6s %9s %9s %8s %8s %8s %8s\n", "model", "n", "scored", "tokens/s",
-           "peak", "linear", "attention", "head", "rest", "MiB", "RSS");
+    const KernelPath *f32 = kernel_path_best();
+    const KernelPath *bf16 = kernel_path_best_of("bf16");
+    printf("kernels %s and %s, one thread; linear and attention as shares of the f32 FMA peak "
+           "(GFLOP/s)\n",
+           f32->name, bf16 ? bf16->name : "none of bf16");
+    printf("%-8s %6s %7s %5s %9s %6s %9s %9s %8s %8s %8s %8s\n", "model", "n", "scored", "",
+           "tokens/s", "peak", "linear", "attention", "head", "rest", "MiB", "RSS");
     fflush(stdout);
     for (size_t i = 0; i < COUNT_OF(cases); i++) {
-        /* A process of its own, so that its resident set is the case's. */
-        pid_t child = fork();
-        if (child == 0) {
-            ModelConfig config = config_of(&shapes[cases[i].shape]);
-            Model *model = model_random(&config, 1, &err);
-            if (!model) fail(&err);
-            run_case(model, &cases[i]);
-            model_free(model);
-            exit(0);
-        }
-        int status = 1;
-        if (child < 0 || waitpid(child, &status, 0) != child || status != 0) exit(1);
+        double rate = run_apart(&cases[i], f32, 0.0);
+        if (bf16) run_apart(&cases[i], bf16, rate);
     }
 }
 
