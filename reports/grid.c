@@ -13,6 +13,7 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "reports/report_internal.h"
+#include "reports/ridge.h"
 #include "reports/stats.h"
 #include "reports/stmt.h"
 
@@ -294,10 +295,9 @@ static void set_columns(Grid *grid, const Pieces *pieces)
             grid->n_ctx[grid->n_cols++] = grid->n_ctx[i];
     grid->formula_lambda = mem_alloc(grid->n_cols + 1, sizeof *grid->formula_lambda);
     for (size_t i = 0; i < grid->n_cols; i++) {
-        double stretch = (double)grid->n_ctx[i] / (double)grid->n_ctx_orig;
-        double d = grid->n_rot;
-        bool defined = grid->n_ctx_orig > 0 && grid->n_rot > 2;
-        grid->formula_lambda[i] = defined ? fmax(1.0, pow(stretch, d / (d - 2.0))) : (double)NAN;
+        double stretch =
+            grid->n_ctx_orig > 0 ? (double)grid->n_ctx[i] / (double)grid->n_ctx_orig : (double)NAN;
+        grid->formula_lambda[i] = ridge_formula(stretch, grid->n_rot);
     }
 }
 

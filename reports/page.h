@@ -31,6 +31,7 @@ void page_forest(Page *page, const char *what, const ForestChart *chart);
 bool page_answer(Page *page, Err *err) MUST_USE;
 bool page_summary(Page *page, Err *err) MUST_USE;
 bool page_grids(Page *page, Err *err) MUST_USE;
+bool page_ridge(Page *page, Err *err) MUST_USE;
 bool page_depths(Page *page, Err *err) MUST_USE;
 bool page_positions(Page *page, Err *err) MUST_USE;
 bool page_predictions(Page *page, Err *err) MUST_USE;

@@ -13,6 +13,7 @@
 #include "base/mem.h"
 #include "reports/recommend_internal.h"
 #include "reports/report_internal.h"
+#include "reports/ridge.h"
 
 static const double same_lambda = 0.005;
 
@@ -103,25 +104,17 @@ static bool is_measured(const Recommendation *answer, size_t setting)
     return false;
 }
 
-/* The lambda of plain NTK scaling, where no scaling is 1; NaN of other methods. */
-static double ntk_lambda(const SeriesSetting *setting)
-{
-    if (strcmp(setting->method, "none") == 0) return 1.0;
-    return strcmp(setting->method, "ntk") == 0 ? setting->lambda : (double)NAN;
-}
-
 static void find_formula(Recommendation *answer)
 {
     const SeriesList *list = answer->list;
-    double d = (double)list->n_rot;
     double m = (double)answer->parts[answer->mix.n - 1].n_ctx;
     answer->formula = list->n_settings;
     answer->formula_lambda = (double)NAN;
     if (list->n_ctx_orig <= 0 || list->n_rot <= 2) return;
-    answer->formula_lambda = fmax(1.0, pow(m / (double)list->n_ctx_orig, d / (d - 2.0)));
+    answer->formula_lambda = ridge_formula(m / (double)list->n_ctx_orig, list->n_rot);
     double nearest = INFINITY;
     for (size_t s = 0; s < list->n_settings; s++) {
-        double off = fabs(log(ntk_lambda(&list->settings[s]) / answer->formula_lambda));
+        double off = fabs(log(ridge_lambda(&list->settings[s]) / answer->formula_lambda));
         if (!(off < nearest) || !is_measured(answer, s)) continue;
         nearest = off;
         answer->formula = s;

@@ -17,6 +17,7 @@ static const struct {
     {"answer",       "The answer",                    page_answer     },
     {"result",       "Result",                        page_summary    },
     {"measurements", "By setting and length",         page_grids      },
+    {"ridge",        "Best λ by length",             page_ridge      },
     {"depths",       "By depth of the needle",        page_depths     },
     {"positions",    "Loss by position",              page_positions  },
     {"predictions",  "Predicted and measured",        page_predictions},

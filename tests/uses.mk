@@ -81,3 +81,4 @@ USES_test_openai := harness datasets models reports base
 USES_fuzz_completion := models base
 USES_test_cli_pairs := harness datasets models reports base
 USES_fuzz_cli_pairs := harness datasets models reports base
+USES_test_ridge := reports base
