@@ -132,7 +132,8 @@ int cmd_score(const Command *command, const Options *options, Err *err)
     }
     if (ok && options->profile) {
         Profile engine = session_profile(prompt.session);
-        profile_print(&engine, NULL, 0.0, clock_monotonic_s() - start);
+        engine.s[PHASE_TOKENIZER] = prompt.tokenizer_s;
+        profile_print(&engine, NULL, 0, clock_monotonic_s() - start);
     }
     if (ok && bad >= 0) {
         err_set(err, ERR_NONFINITE, "the model's numbers are not finite from position %lld on",

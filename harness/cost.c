@@ -66,7 +66,7 @@ double cost_seconds(const Work *work, const EngineSpeed *speed)
 {
     double sum = 0.0;
     for (int phase = 0; phase < N_PHASES; phase++)
-        sum += work->n[phase] / speed->per_s[phase];
+        if (work->n[phase] > 0.0) sum += work->n[phase] / speed->per_s[phase];
     return sum;
 }
 

@@ -7,6 +7,7 @@
 # include <omp.h>
 #endif
 
+#include "base/clock.h"
 #include "base/file.h"
 #include "base/str.h"
 #include "harness/drift.h"
@@ -217,7 +218,9 @@ bool load_prompt(const Options *options, int64_t n_new, bool bos_alone, Prompt *
     *prompt = (Prompt){0};
     if (!load_one_path(options, &path, err)) return false;
     prompt->model = load_model(options, path, err);
+    double start = clock_monotonic_s();
     bool ok = prompt->model && read_tokens(options, bos_alone, prompt, err);
+    prompt->tokenizer_s = clock_monotonic_s() - start;
     if (ok) drift_print(prompt->model);
     if (ok) note_two_bos(prompt);
     int64_t n_tokens = (int64_t)prompt->tokens.n + n_new;

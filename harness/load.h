@@ -34,6 +34,7 @@ typedef struct {
     RopeSpec spec;
     int64_t n_ctx; /* length that the setting's table is made for */
     Session *session;
+    double tokenizer_s; /* that reading the tokens took */
 } Prompt;
 
 /* Loads the model, reads the tokens of exactly one of --text, --file and --ids, and opens a session that has room for n_new more. BOS

@@ -172,13 +172,17 @@ static int report_stop(const Plan *plan, const SweepOutcome *outcome)
     return EXIT_SIGNAL + signals_caught();
 }
 
+/* With one job the total is the wall time; of more, each brings its own. */
 static void print_profile(const SweepOutcome *outcome)
 {
     double engine_s = 0.0;
     for (int phase = 0; phase < N_PHASES; phase++)
         engine_s += outcome->engine.s[phase];
-    profile_print(&outcome->engine, "prompts, tokenizer, statistics", outcome->cells_s - engine_s,
-                  outcome->jobs_s);
+    const ProfileRow rows[] = {
+        {"prompts, statistics",                 outcome->cells_s - engine_s},
+        {"database, before and after the jobs", outcome->store_alone_s     },
+    };
+    profile_print(&outcome->engine, rows, COUNT_OF(rows), outcome->jobs_s + outcome->alone_s);
     fprintf(stderr, "beside the jobs, %.3f s in the database\n", outcome->store_s);
 }
 

@@ -328,7 +328,7 @@ static void add_trial(Tally *tally, int64_t trial, const HaystackPrompt *prompt,
 static bool run_trial_by_score(Tally *tally, int64_t trial, const HaystackPrompt *prompt,
                                bool *finite, Err *err)
 {
-    TokenScore scores[HAYSTACK_MAX_DIGITS + 1];
+    TokenScore scores[HAYSTACK_MAX_DIGITS + 1] = {0};
     Buf text = {0};
     bool hit = false;
     bool ok = score_answer(tally, trial, prompt, scores, finite, err) &&
@@ -356,7 +356,7 @@ static bool run_control(Tally *tally, HaystackAsk ask, bool *finite, Err *err)
     HaystackPrompt prompt;
     ask.is_control = true;
     if (!haystack_build(tally->haystack, &ask, &prompt, err)) return false;
-    TokenScore scores[HAYSTACK_MAX_DIGITS + 1];
+    TokenScore scores[HAYSTACK_MAX_DIGITS + 1] = {0};
     bool ok = score_answer(tally, ask.trial, &prompt, scores, finite, err);
     if (ok && *finite) {
         Trial *row = &tally->result->cell.trials[ask.trial];

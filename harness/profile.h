@@ -4,8 +4,13 @@
 
 #include "models/forward.h"
 
-/* Prints seconds and shares of total_s on standard error: the engine's phases, then `what` with the seconds beside them that are
- * named, then the rest of the total. */
-void profile_print(const Profile *engine, const char *what, double what_s, double total_s);
+/* A part of the time beside the engine's. */
+typedef struct {
+    const char *name;
+    double s;
+} ProfileRow;
+
+/* Prints seconds and shares of total_s on standard error: the engine's phases, the rows, the rest of the total. */
+void profile_print(const Profile *engine, const ProfileRow *rows, size_t n, double total_s);
 
 #endif

@@ -241,6 +241,7 @@ static int start_workers(Pool *pool, Worker *workers, int n)
 static void add_times(SweepOutcome *out, const Worker *workers, int n, double wall_s)
 {
     out->jobs_s += n * wall_s;
+    out->alone_s -= wall_s;
     for (int i = 0; i < n; i++) {
         Profile profile = backend_profile(&workers[i].backend);
         out->cells_s += workers[i].cells_s;
@@ -427,7 +428,9 @@ static bool run_pending(Sweep *sweep, Err *err)
 {
     const SweepConfig *config = sweep->config;
     size_t n;
+    double start = clock_monotonic_s();
     if (!enter_cells(sweep, err)) return false;
+    sweep->out->store_alone_s += clock_monotonic_s() - start;
     if (config->on_start)
         config->on_start(config->context, sweep->pending, sweep->out->n_pending, config->n_jobs);
     return end_unrunnable(sweep, &n, err) && run_models(sweep, n, err);
@@ -437,9 +440,11 @@ bool sweep_run(const SweepConfig *config, SweepOutcome *out, Err *err)
 {
     size_t n_cells = config->plan->n_cells;
     *out = (SweepOutcome){0};
+    double start = clock_monotonic_s();
     if (!sweep_put_rows(config->plan, config->store, err) ||
         !store_begin_run(config->store, config->run, &out->run_id, err))
         return false;
+    out->store_alone_s = clock_monotonic_s() - start;
     Sweep sweep = {
         .config = config,
         .out = out,
@@ -450,10 +455,14 @@ bool sweep_run(const SweepConfig *config, SweepOutcome *out, Err *err)
     free(sweep.cell_ids);
     free(sweep.pending);
     Err closing = {0};
+    double ended = clock_monotonic_s();
     bool closed =
         store_end_run(config->store, out->run_id, how_it_ended(ok, err), &closing) &&
         store_count_cells(config->store, out->run_id, out->counts, &closing) &&
         store_count_other_kernels(config->store, out->run_id, &out->n_other_kernels, &closing);
+    double now = clock_monotonic_s();
+    out->store_alone_s += now - ended;
+    out->alone_s += now - start;
     if (ok && !closed) *err = closing;
     return ok && closed;
 }

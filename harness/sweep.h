@@ -42,8 +42,10 @@ typedef struct {
     int64_t n_other_kernels;           /* cells that an earlier run did by other kernels */
     Profile engine;                    /* seconds of all jobs in the engine */
     double cells_s;                    /* seconds of all jobs in cells, the engine's included */
-    double jobs_s;                     /* jobs x wall seconds */
-    double store_s; /* seconds that the writer spent in the database, beside the jobs */
+    double jobs_s;                     /* jobs x wall seconds while they ran */
+    double alone_s;                    /* wall seconds before, between and after the jobs */
+    double store_alone_s;              /* of these, in the database */
+    double store_s;                    /* in the database beside the jobs */
 } SweepOutcome;
 
 /* Runs what is pending; each result is in the database before the next is written. A cell that fails is a result, and the sweep goes on.

@@ -15,6 +15,7 @@ typedef enum {
     PHASE_ATTENTION, /* scores, softmax, values */
     PHASE_HEAD,      /* the head's product, and what is taken from logits */
     PHASE_REST,      /* norms, rotation, activation, cache, embedding */
+    PHASE_TOKENIZER, /* texts to tokens and back; booked by who asks for it */
     N_PHASES
 } Phase;
 

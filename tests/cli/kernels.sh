@@ -26,4 +26,10 @@ grep -q "^note: 2 cells were measured by other kernels" err.txt || { cat err.txt
 if [ $? -ne 2 ] || ! grep -q "allowed are: auto avx512 avx2 blas generic" err.txt; then cat err.txt; fail=1; fi
 "$ROPEWALK" score --model "$model" --text "$text" --profile >/dev/null 2>err.txt
 grep -q "100.0 %  total" err.txt || { cat err.txt; fail=1; }
+sweep --profile --fresh --jobs 1 || { cat err.txt; fail=1; }
+for phase in linear attention head norms tokenizer database; do
+    grep -q "%  $phase" err.txt || { echo "no $phase in the profile"; cat err.txt; fail=1; }
+done
+awk '$5 == "total" { total = $1 } $4 == "%" && $5 != "total" { sum += $1 } END { exit !(total > 0 && (sum - total) ^ 2 < 1e-4) }' err.txt ||
+    { echo "the phases do not sum to the total"; cat err.txt; fail=1; }
 exit $fail
