@@ -52,6 +52,8 @@ static const Case cases[] = {
     {0, 8192,  1.0},
 };
 
+enum { TORCH_MOST = 8192 }; /* longest case that PyTorch runs, too: it takes minutes beyond */
+
 static void fail(const Err *err)
 {
     fprintf(stderr, "bench: %s\n", err->text);
@@ -168,11 +170,22 @@ static double rss_mib(void)
     return (double)usage.ru_maxrss / 1024.0;
 }
 
-/* Prints the case's row; f32_rate is 0 for f32 itself. Returns tokens/s. */
-static double run_case(const Model *model, const Case *c, double f32_rate)
+static int64_t count_scored(const Case *c)
+{
+    return max_i64(1, (int64_t)((double)(c->n - 1) * c->scored));
+}
+
+/* Tokens/s of the case by others, 0 where they were not measured. */
+typedef struct {
+    double f32;
+    double torch;
+} Others;
+
+/* Prints the case's row. Returns tokens/s. */
+static double run_case(const Model *model, const Case *c, Others others)
 {
     double peak = fma_peak(model->path);
-    int64_t n_scored = max_i64(1, (int64_t)((double)(c->n - 1) * c->scored));
+    int64_t n_scored = count_scored(c);
     Timing t = prefill(model, "none", c->n, n_scored);
     Profile work = counted_gflop(&model->config, (double)c->n, (double)n_scored);
     double total_s = 0.0;
@@ -186,7 +199,8 @@ static double run_case(const Model *model, const Case *c, double f32_rate)
            shapes[c->shape].name, (long long)c->n, (long long)n_scored, model->path->precision,
            rate, peak, 100.0 * linear, 100.0 * attention, 100.0 * t.phases.s[PHASE_HEAD] / total_s,
            100.0 * t.phases.s[PHASE_REST] / total_s, (double)t.bytes / 1048576.0, rss_mib());
-    if (f32_rate > 0.0) printf("  %.2f x f32", rate / f32_rate);
+    if (others.torch > 0.0) printf("  %.1f x torch", rate / others.torch);
+    if (others.f32 > 0.0) printf("  %.2f x f32", rate / others.f32);
     printf("\n");
     fflush(stdout);
     return rate;
@@ -304,7 +318,7 @@ static void bench_sweep(void)
 }
 
 /* A process of its own, so that its resident set is the case's. Returns tokens/s. */
-static double run_apart(const Case *c, const KernelPath *path, double f32_rate)
+static double run_apart(const Case *c, const KernelPath *path, Others others)
 {
     double rate = 0.0;
     int ends[2];
@@ -314,7 +328,7 @@ static double run_apart(const Case *c, const KernelPath *path, double f32_rate)
         ModelConfig config = config_of(&shapes[c->shape]);
         Model *model = model_random_for(&config, path, 1, &err);
         if (!model) fail(&err);
-        rate = run_case(model, c, f32_rate);
+        rate = run_case(model, c, others);
         model_free(model);
         exit(write(ends[1], &rate, sizeof rate) != sizeof rate);
     }
@@ -324,6 +338,29 @@ static double run_apart(const Case *c, const KernelPath *path, double f32_rate)
         exit(1);
     close(ends[0]);
     close(ends[1]);
+    return rate;
+}
+
+/* Tokens/s of the case by PyTorch, in f32 and on one thread, too; 0 and a line that says why where it cannot be measured. */
+static double torch_rate(const Case *c)
+{
+    const Shape *shape = &shapes[c->shape];
+    char line[128] = "";
+    char *command = str_format(
+        "OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 tools/torch_prefill %d %d %d %d %d %d %lld %lld 2>&1",
+        shape->d_model, shape->n_layers, shape->n_heads, shape->n_kv_heads, shape->d_ff,
+        shape->vocab_size, (long long)c->n, (long long)count_scored(c));
+    FILE *out = popen(command, "r");
+    free(command);
+    while (out && fgets(line, sizeof line, out))
+        ; /* the last line counts: others may be warnings */
+    double rate = 0.0;
+    if (!out || pclose(out) != 0 || sscanf(line, "%lf", &rate) != 1) {
+        rate = 0.0;
+        printf("PyTorch: %s",
+               *line ? line : "tools/torch_prefill is not here: run the bench by make\n");
+        fflush(stdout);
+    }
     return rate;
 }
 
@@ -337,9 +374,13 @@ static void bench_cases(void)
     printf("%-8s %6s %7s %5s %9s %6s %9s %9s %8s %8s %8s %8s\n", "model", "n", "scored", "",
            "tokens/s", "peak", "linear", "attention", "head", "rest", "MiB", "RSS");
     fflush(stdout);
+    bool with_torch = true;
     for (size_t i = 0; i < COUNT_OF(cases); i++) {
-        double rate = run_apart(&cases[i], f32, 0.0);
-        if (bf16) run_apart(&cases[i], bf16, rate);
+        Others others = {0};
+        if (with_torch && cases[i].n <= TORCH_MOST) others.torch = torch_rate(&cases[i]);
+        with_torch = with_torch && (others.torch > 0.0 || cases[i].n > TORCH_MOST);
+        others.f32 = run_apart(&cases[i], f32, others);
+        if (bf16) run_apart(&cases[i], bf16, others);
     }
 }
 
