@@ -355,10 +355,11 @@ static double torch_rate(const Case *c)
     while (out && fgets(line, sizeof line, out))
         ; /* the last line counts: others may be warnings */
     double rate = 0.0;
-    if (!out || pclose(out) != 0 || sscanf(line, "%lf", &rate) != 1) {
+    line[strcspn(line, "\n")] = '\0';
+    if (!out || pclose(out) != 0 || !str_to_double(line, &rate)) {
         rate = 0.0;
-        printf("PyTorch: %s",
-               *line ? line : "tools/torch_prefill is not here: run the bench by make\n");
+        printf("PyTorch: %s\n",
+               *line ? line : "tools/torch_prefill is not here: run the bench by make");
         fflush(stdout);
     }
     return rate;
