@@ -119,11 +119,18 @@ static double ramp_at(Ramp ramp, int i)
     return 1.0 - fmin(1.0, fmax(0.0, (i - ramp.low) / (ramp.high - ramp.low)));
 }
 
+/* The part t of an angle, and of the rest the s-th part. At s = 1 that is the angle itself, and not one that is off by rounding. */
+static double divide_rest(double angle, double s, double t)
+{
+    return s == 1.0 ? angle : (1.0 - t) * angle / s + t * angle;
+}
+
 /* θ' = θ/s where pairs turn slowly, NTK(s) between, θ where they turn fast. */
 static void init_by_parts(const RopeSpec *spec, int64_t n_ctx, RopeTable *table)
 {
     double s = value(spec, ROPE_FACTOR, n_ctx);
     double ntk[ROPE_MAX_PAIRS];
+    if (s == 1.0) return; /* the three are one, and their mean would be off by rounding */
     rope_plain_angles(rope_lambda_of(s, spec->n_rot) * spec->theta, spec->n_rot, ntk);
     Ramp to_ntk = ramp_of(spec, 1.25, 0.75, true);
     Ramp to_plain = ramp_of(spec, 16.0, 2.0, true);
@@ -159,8 +166,7 @@ static void yarn(const RopeSpec *spec, double s, int64_t n_ctx, RopeTable *table
                 value(spec, ROPE_TRUNCATE, n_ctx) != 0.0);
     for (int i = 0; i < table->n_pairs; i++) {
         double keep = ramp_at(ramp, i) * value(spec, ROPE_EXT_FACTOR, n_ctx);
-        double plain = table->query[0].inv_freq[i];
-        table->query[0].inv_freq[i] = (1.0 - keep) * plain / s + keep * plain;
+        table->query[0].inv_freq[i] = divide_rest(table->query[0].inv_freq[i], s, keep);
     }
     table->amplitude = yarn_amplitude(spec, s, n_ctx);
 }
@@ -185,7 +191,7 @@ static void init_llama3(const RopeSpec *spec, int64_t n_ctx, RopeTable *table)
         double plain = table->query[0].inv_freq[i];
         double turns = length * plain / (2.0 * acos(-1.0)); /* L / wavelength */
         double t = fmin(1.0, fmax(0.0, (turns - low) / (high - low)));
-        table->query[0].inv_freq[i] = (1.0 - t) * plain / f + t * plain;
+        table->query[0].inv_freq[i] = divide_rest(plain, f, t);
     }
 }
 

@@ -99,8 +99,9 @@ static void test_auto_each_follows_the_length_and_auto_does_not(void **state)
 static void test_identity_parameters_are_bit_equal_to_none(void **state)
 {
     (void)state;
-    static const char *const identities[] = {"linear:factor=1", "pi:factor=1", "ntk:lambda=1",
-                                             "ntk:alpha=1", "linear:freq-scale=1"};
+    static const char *const identities[] = {
+        "linear:factor=1",     "pi:factor=1",   "ntk:lambda=1",      "ntk:alpha=1",
+        "linear:freq-scale=1", "yarn:factor=1", "by-parts:factor=1", "llama3:factor=1"};
     RopeSpec none_spec = spec_of("none", 48, 12345.0, 256, 1024);
     RopeTable none = table_of("none", 48, 12345.0, 256, 1024);
     Buf none_key = {0};

@@ -87,8 +87,8 @@ for row in table["rows"]:
 PY
 
 echo "# what is not done says why, and is no success"
-show pi yarn --model models/walker --db b.db --n-ctx 64,512 --probe passkey:depths=1,trials=1 --fail-if 1
-show pi yarn --model models/walker --db b.db --n-ctx 64 --probe passkey:depths=1,trials=1
+show pi:factor=2 yarn:factor=2 --model models/walker --db b.db --n-ctx 64,512 --probe passkey:depths=1,trials=1 --fail-if 1
+show pi:factor=2 yarn:factor=2 --model models/walker --db b.db --n-ctx 64 --probe passkey:depths=1,trials=1
 
 echo "# what it refuses"
 show none none --model models/walker --db c.db --n-ctx 512
