@@ -189,7 +189,16 @@ static void put_header(Page *page)
         last = grid->model_hash;
     }
     if (!last) buf_puts(out, "This database holds no cells yet.");
-    buf_puts(out, "</p>\n</header>\n<main>\n");
+    buf_puts(out, "</p>\n");
+    if (page->counts[CELL_PENDING] > 0) {
+        Buf counts = {0};
+        report_counts_text(page->counts, &counts);
+        buf_puts(out, "<p class=\"warn\"><strong>Unfinished.</strong> ");
+        html_printf(out, "%s; what stands here may still change.", buf_text(&counts));
+        buf_puts(out, "</p>\n");
+        buf_free(&counts);
+    }
+    buf_puts(out, "</header>\n<main>\n");
 }
 
 static bool put_sections(Page *page, Err *err)

@@ -441,6 +441,26 @@ static void test_runs_that_measured_the_same_cells_are_compared(void **state)
     store_close(fixture.store);
 }
 
+static void test_a_page_of_a_running_sweep_says_that_it_is_unfinished(void **state)
+{
+    (void)state;
+    Fixture fixture = results_open(NULL);
+    results_add_setting(&fixture, 0, "none", NAN, NAN);
+    results_finish_as(&fixture,
+                      results_add_cell(&fixture, &(Place){0, 128, 0.5, false, NULL, false}),
+                      CELL_FAILED);
+    char *page = results_report(fixture.store, "html", &(ReportOptions){0});
+    assert_null(strstr(page, "Unfinished"));
+    free(page);
+    results_add_cell(&fixture, &(Place){0, 256, 0.5, false, NULL, false});
+    page = results_report(fixture.store, "html", &(ReportOptions){0});
+    check_page(page);
+    assert_non_null(strstr(page, "<strong>Unfinished.</strong> 0 of 2 cells are done: 1 pending, "
+                                 "1 failed; what stands here may still change.</p>"));
+    free(page);
+    store_close(fixture.store);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -457,6 +477,7 @@ int main(void)
         cmocka_unit_test(test_a_few_buckets_are_no_curve),
         cmocka_unit_test(test_every_chart_is_a_file_of_its_own),
         cmocka_unit_test(test_runs_that_measured_the_same_cells_are_compared),
+        cmocka_unit_test(test_a_page_of_a_running_sweep_says_that_it_is_unfinished),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
