@@ -128,7 +128,8 @@ static bool remote_score(void *self, const int32_t *tokens, int64_t n, const uin
                        "no prompt log-probabilities, which need vLLM or the local engine: %s",
                        remote->server->why_not);
     if (!ask(remote, &what, &reply, err)) return false;
-    bool ok = completion_read_scores(&reply, what.scores, &what.prompt, want, out, NULL, err);
+    const CompletionScores scores = {.shape = what.scores, .want = want, .out = out};
+    bool ok = completion_read_scores(&reply, &what.prompt, &scores, err);
     completion_free(&reply);
     return ok;
 }

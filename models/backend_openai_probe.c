@@ -3,8 +3,8 @@
  *     GET  /v1/models     which model, and the longest context where the server says it (vLLM); else GET /props (llama-server)
  *     POST /tokenize      must split a text into our tokens; with special tokens asked for, tells whether a text gets a BOS
  *     POST completions    prompt_logprobs, then echo: the first whose tokens are ours, whose first entry alone is null, and
- *                         whose likeliest token has, at the last position, the log-probability with which the same
- *                         server begins to generate there (a shifted list has another)
+ *                         whose likeliest tokens have the log-probabilities with which the same server begins to
+ *                         generate at each place (a shifted list has others)
  *
  * A server without either still generates, which passkey can be measured by. */
 #include "models/backend_openai_internal.h"
@@ -18,17 +18,22 @@
 #include "base/mem.h"
 #include "base/str.h"
 
-enum { N_PROBE = 6, MAX_LISTED = 8 };
+enum { N_PROBE = 12, MAX_LISTED = 8 };
 
 /* Nats between two ways of asking for one number; batches and half precision change the last digits. */
 #define LOGP_TOLERANCE 0.25
 
-static const char probe_text[] = "The pass key is 71432. Na\u00efve 1,024 tokens; the end of it.\n";
+/* Some words that follow from those before and some that nothing leads to, so that no two places are predicted alike. */
+static const char probe_text[] =
+    "Seven zebras of the United States, and in the beginning: Na\u00efve 1,024 tokens; the end of it.\n";
 
 typedef struct {
     Openai *openai;
     OpenaiServer *server;
     TokenList ids; /* of probe_text */
+    double
+        first_logp[N_PROBE]; /* of the first token generated after so many of them; NaN: not told */
+    bool found_fault; /* scores that are wrong: a better reason than that another shape is absent */
 } Prober;
 
 bool openai_is_address(const char *text)
@@ -233,6 +238,12 @@ static bool check_tokens(Prober *prober, Err *err)
     return ok;
 }
 
+static void set_why(Prober *prober, const char *why)
+{
+    if (!prober->found_fault)
+        snprintf(prober->server->why_not, OPENAI_WHY_SIZE, "%.*s", OPENAI_WHY_SIZE - 1, why);
+}
+
 /* Asks for the first n tokens of the probe text. *ok_reply is false, and why_not set, where the server refuses or reads
  * another prompt. */
 static bool try_prompt(Prober *prober, int64_t n, PromptScores scores, Completion *out,
@@ -253,67 +264,85 @@ static bool try_prompt(Prober *prober, int64_t n, PromptScores scores, Completio
     if (status == 200 && !*ok_reply)
         snprintf(why, sizeof why, "%.*s", OPENAI_WHY_SIZE - 1, problem.text);
     if (*ok_reply) return true;
-    snprintf(prober->server->why_not, OPENAI_WHY_SIZE, "a prompt of token ids: status %d: %.400s",
-             status, why);
+    char text[OPENAI_WHY_SIZE];
+    snprintf(text, sizeof text, "a prompt of token ids: status %d: %.400s", status, why);
+    set_why(prober, text);
     completion_free(out);
     return true;
 }
 
-/* Whether generation from token ids works, and how likely its first token is after all but the last token of the prompt. */
-static bool try_generate(Prober *prober, double *first_logp, Err *err)
+/* Whether generation from token ids works, and how likely its first token is after each beginning of the prompt. */
+static bool try_generate(Prober *prober, Err *err)
 {
     Completion reply;
     OpenaiServer *server = prober->server;
-    *first_logp = (double)NAN;
-    if (!try_prompt(prober, N_PROBE - 1, PROMPT_SCORES_NONE, &reply, &server->takes_ids, err))
+    for (int64_t n = N_PROBE - 1; n > 0; n--) {
+        if (!try_prompt(prober, n, PROMPT_SCORES_NONE, &reply, &server->takes_ids, err))
+            return false;
+        if (!server->takes_ids) return true;
+        prober->first_logp[n] = completion_first_logp(&reply);
+        snprintf(server->answers_as, sizeof server->answers_as, "%s", reply.model);
+        snprintf(server->fingerprint, sizeof server->fingerprint, "%s", reply.fingerprint);
+        completion_free(&reply);
+    }
+    return true;
+}
+
+/* Whether scores of the probe's prompt are those of its tokens. */
+static bool check_rows(const Prober *prober, const Completion *reply,
+                       const CompletionPrompt *prompt, const CompletionScores *wanted,
+                       char why[OPENAI_WHY_SIZE])
+{
+    Err problem;
+    if (!completion_read_scores(reply, prompt, wanted, &problem)) {
+        snprintf(why, OPENAI_WHY_SIZE, "%.*s", OPENAI_WHY_SIZE - 1, problem.text);
         return false;
-    if (!server->takes_ids) return true;
-    *first_logp = completion_first_logp(&reply);
-    snprintf(server->answers_as, sizeof server->answers_as, "%s", reply.model);
-    snprintf(server->fingerprint, sizeof server->fingerprint, "%s", reply.fingerprint);
-    completion_free(&reply);
+    }
+    for (int64_t at = 1; at < prompt->n; at++) {
+        double top = wanted->top_logp[at], first = prober->first_logp[at];
+        /* Without one of the two numbers there is nothing to compare. */
+        if (!(fabs(top - first) > LOGP_TOLERANCE)) continue;
+        snprintf(
+            why, OPENAI_WHY_SIZE,
+            "log-probabilities of a prompt are not those of its tokens: at position %lld %.4g and %.4g",
+            (long long)at, top, first);
+        return false;
+    }
     return true;
 }
 
 /* Looks at one shape of prompt scores; leaves why_not where they are not to be had. */
-static bool try_scores(Prober *prober, PromptScores scores, double first_logp, Err *err)
+static bool try_scores(Prober *prober, PromptScores scores, Err *err)
 {
     Completion reply;
     TokenScore rows[N_PROBE];
     double top[N_PROBE];
-    Err problem;
     bool ok_reply;
     OpenaiServer *server = prober->server;
     if (!try_prompt(prober, N_PROBE, scores, &reply, &ok_reply, err)) return false;
     if (!ok_reply) return true;
     const CompletionPrompt prompt = {prober->ids.ids, N_PROBE,
                                      openai_config(prober->openai)->tokenizer};
-    if (!completion_has_scores(&reply, scores, &prompt)) {
-        snprintf(server->why_not, OPENAI_WHY_SIZE,
-                 "the server gives log-probabilities of generated tokens only");
-    } else if (!completion_read_scores(&reply, scores, &prompt, NULL, rows, top, &problem)) {
-        snprintf(server->why_not, OPENAI_WHY_SIZE, "%.*s", OPENAI_WHY_SIZE - 1, problem.text);
-    } else if (fabs(top[N_PROBE - 1] - first_logp) > LOGP_TOLERANCE) {
-        snprintf(
-            server->why_not, OPENAI_WHY_SIZE,
-            "log-probabilities of a prompt are not those of its tokens: at one place %.4g and %.4g",
-            top[N_PROBE - 1], first_logp);
-    } else {
+    const CompletionScores wanted = {.shape = scores, .out = rows, .top_logp = top};
+    char why[OPENAI_WHY_SIZE] = "";
+    if (!completion_has_scores(&reply, scores, &prompt))
+        set_why(prober, "the server gives log-probabilities of generated tokens only");
+    else if (check_rows(prober, &reply, &prompt, &wanted, why))
         server->scores = scores;
-    }
+    else
+        set_why(prober, why);
+    prober->found_fault = prober->found_fault || why[0];
     completion_free(&reply);
     return true;
 }
 
 static bool check_scores(Prober *prober, Err *err)
 {
-    double first_logp;
     OpenaiServer *server = prober->server;
-    if (!try_generate(prober, &first_logp, err)) return false;
+    if (!try_generate(prober, err)) return false;
     if (!server->takes_ids) return true;
-    if (!try_scores(prober, PROMPT_SCORES_IDS, first_logp, err)) return false;
-    if (server->scores == PROMPT_SCORES_NONE &&
-        !try_scores(prober, PROMPT_SCORES_ECHO, first_logp, err))
+    if (!try_scores(prober, PROMPT_SCORES_IDS, err)) return false;
+    if (server->scores == PROMPT_SCORES_NONE && !try_scores(prober, PROMPT_SCORES_ECHO, err))
         return false;
     if (server->scores != PROMPT_SCORES_NONE) server->why_not[0] = '\0';
     return true;

@@ -64,7 +64,7 @@ bool completion_parse(const char *text, size_t n, Completion *out, Err *err)
     *out = (Completion){.n_prompt = -1};
     Err why;
     out->root = json_parse(text, n, &limits, &why);
-    if (out->root && json_is_object(out->root)) {
+    if (json_is_object(out->root)) {
         if (read_frame(out, err)) return true;
     } else {
         char start[4 * COMPLETION_QUOTED];
@@ -128,10 +128,31 @@ static bool read_logp(const Completion *completion, const json_t *value, int64_t
     return malformed(completion, err, what);
 }
 
+/* A position of the prompt as the reply has it. */
+typedef struct {
+    TokenScore score;
+    double top_logp;
+} Scored;
+
+/* The likeliest token of an entry, where that is not ours. */
+static void read_ids_top(json_t *entry, const json_t *ours, Scored *out)
+{
+    const char *key;
+    json_t *other;
+    json_object_foreach(entry, key, other)
+    {
+        int64_t id;
+        if (other == ours || json_integer_value(json_object_get(other, "rank")) != 1 ||
+            !str_to_i64(key, &id) || id < 0 || id > INT32_MAX)
+            continue;
+        out->score.argmax = (int32_t)id;
+        out->top_logp = json_number_value(json_object_get(other, "logprob"));
+    }
+}
+
 /* An entry of prompt_logprobs: the token that stands there and the likeliest, which may be one. */
 static bool read_ids_entry(const Completion *completion, json_t *entry,
-                           const CompletionPrompt *prompt, int64_t at, TokenScore *score,
-                           double *top_logp, Err *err)
+                           const CompletionPrompt *prompt, int64_t at, Scored *out, Err *err)
 {
     char name[16], what[128];
     double logp;
@@ -144,22 +165,14 @@ static bool read_ids_entry(const Completion *completion, json_t *entry,
         return malformed(completion, err, what);
     }
     if (!read_logp(completion, json_object_get(ours, "logprob"), at, &logp, err)) return false;
-    if (!json_get_i64(ours, "rank", 1, INT32_MAX, &rank, err))
-        return malformed(completion, err, "a rank is out of range");
-    *score = (TokenScore){.nll = -logp, .rank = (int32_t)rank - 1, .argmax = -1};
-    *top_logp = logp;
-    if (rank == 1) score->argmax = prompt->ids[at];
-    const char *key;
-    json_t *other;
-    json_object_foreach(entry, key, other)
-    {
-        int64_t id;
-        if (other == ours || json_integer_value(json_object_get(other, "rank")) != 1 ||
-            !str_to_i64(key, &id) || id < 0 || id > INT32_MAX)
-            continue;
-        score->argmax = (int32_t)id;
-        *top_logp = json_number_value(json_object_get(other, "logprob"));
-    }
+    if (!json_get_i64(ours, "rank", 1, INT32_MAX, &rank, err) || rank == 0)
+        return malformed(completion, err, "a rank is absent or out of range");
+    *out = (Scored){
+        {.nll = -logp, .rank = (int32_t)rank - 1, .argmax = -1},
+        logp
+    };
+    if (rank == 1) out->score.argmax = prompt->ids[at];
+    read_ids_top(entry, ours, out);
     return true;
 }
 
@@ -172,19 +185,21 @@ static int64_t named_id(const char *text)
 }
 
 /* The likeliest of an entry of top_logprobs. A server may add the token itself where it is not among them. */
-static void read_echo_top(json_t *entry, TokenScore *score, double *top_logp)
+static void read_echo_top(json_t *entry, Scored *out)
 {
     const char *key, *best = NULL;
     json_t *value;
-    *top_logp = (double)NAN;
-    if (!json_is_object(entry)) return;
+    *out = (Scored){
+        {.rank = -1, .argmax = -1},
+        (double)NAN
+    };
     json_object_foreach(entry, key, value)
     {
-        if (!json_is_number(value) || (best && json_number_value(value) <= *top_logp)) continue;
+        if (!json_is_number(value) || (best && json_number_value(value) <= out->top_logp)) continue;
         best = key;
-        *top_logp = json_number_value(value);
+        out->top_logp = json_number_value(value);
     }
-    if (best) score->argmax = (int32_t)named_id(best);
+    if (best) out->score.argmax = (int32_t)named_id(best);
 }
 
 /* Whether the words spell the prompt. Servers differ in how they write a control token and the space before a first word. */
@@ -249,36 +264,38 @@ static bool check_first(const Completion *completion, const json_t *list, Err *e
                      "shifted");
 }
 
-static bool is_wanted(const uint8_t *want, int64_t row)
+static bool is_wanted(const CompletionScores *scores, int64_t at)
 {
-    return !want || want[row];
+    return !scores->want || scores->want[at - 1];
+}
+
+static void keep(const CompletionScores *scores, int64_t at, const Scored *scored)
+{
+    if (is_wanted(scores, at)) scores->out[at - 1] = scored->score;
+    if (scores->top_logp) scores->top_logp[at] = scored->top_logp;
 }
 
 static bool read_by_ids(const Completion *completion, const CompletionPrompt *prompt,
-                        const uint8_t *want, TokenScore *out, double *top_logp, Err *err)
+                        const CompletionScores *scores, Err *err)
 {
     const json_t *list = json_find(completion->choice, "prompt_logprobs");
-    double top;
     if (!json_is_array(list)) return malformed(completion, err, "no list \"prompt_logprobs\"");
     if (!check_count(completion, list, prompt->n, false, err) ||
         !check_first(completion, list, err))
         return false;
     for (int64_t at = 1; at < prompt->n; at++) {
-        TokenScore score;
+        Scored scored;
         /* Every position is looked at: one that is not ours means that the others are not either. */
-        if (!read_ids_entry(completion, json_array_get(list, (size_t)at), prompt, at, &score, &top,
-                            err)) {
-            if (err->code == ERR_NONFINITE && !is_wanted(want, at - 1)) continue;
+        if (read_ids_entry(completion, json_array_get(list, (size_t)at), prompt, at, &scored, err))
+            keep(scores, at, &scored);
+        else if (err->code != ERR_NONFINITE || is_wanted(scores, at))
             return false;
-        }
-        if (is_wanted(want, at - 1)) out[at - 1] = score;
-        if (top_logp) top_logp[at] = top;
     }
     return true;
 }
 
 static bool read_by_echo(const Completion *completion, const CompletionPrompt *prompt,
-                         const uint8_t *want, TokenScore *out, double *top_logp, Err *err)
+                         const CompletionScores *scores, Err *err)
 {
     const json_t *logps = echo_list(completion, "token_logprobs");
     const json_t *tokens = echo_list(completion, "tokens");
@@ -288,25 +305,25 @@ static bool read_by_echo(const Completion *completion, const CompletionPrompt *p
         !check_first(completion, logps, err) || !check_echo_tokens(completion, tokens, prompt, err))
         return false;
     for (int64_t at = 1; at < prompt->n; at++) {
-        double logp, top;
-        TokenScore score = {.rank = -1, .argmax = -1};
-        read_echo_top(tops ? json_array_get(tops, (size_t)at) : NULL, &score, &top);
-        if (top_logp) top_logp[at] = top;
-        if (!is_wanted(want, at - 1)) continue;
-        if (!read_logp(completion, json_array_get(logps, (size_t)at), at, &logp, err)) return false;
-        score.nll = -logp;
-        out[at - 1] = score;
+        double logp;
+        Scored scored;
+        read_echo_top(json_array_get(tops, (size_t)at), &scored);
+        if (read_logp(completion, json_array_get(logps, (size_t)at), at, &logp, err)) {
+            scored.score.nll = -logp;
+            keep(scores, at, &scored);
+        } else if (is_wanted(scores, at)) {
+            return false;
+        }
     }
     return true;
 }
 
-bool completion_read_scores(const Completion *completion, PromptScores scores,
-                            const CompletionPrompt *prompt, const uint8_t *want, TokenScore *out,
-                            double *top_logp, Err *err)
+bool completion_read_scores(const Completion *completion, const CompletionPrompt *prompt,
+                            const CompletionScores *scores, Err *err)
 {
-    if (scores == PROMPT_SCORES_IDS)
-        return read_by_ids(completion, prompt, want, out, top_logp, err);
-    return read_by_echo(completion, prompt, want, out, top_logp, err);
+    bool by_ids = scores->shape == PROMPT_SCORES_IDS;
+    return by_ids ? read_by_ids(completion, prompt, scores, err)
+                  : read_by_echo(completion, prompt, scores, err);
 }
 
 double completion_first_logp(const Completion *completion)

@@ -50,12 +50,19 @@ bool completion_check_prompt(const Completion *completion, const CompletionPromp
 bool completion_has_scores(const Completion *completion, PromptScores scores,
                            const CompletionPrompt *prompt);
 
-/* Scores the rows i < n-1 of the prompt that are wanted (NULL: all), as session_score does; rank and argmax are -1 where the reply does not tell them.
- * top_logp, n entries or NULL: the likeliest token's log-probability at each position, NaN where it is not told.
- * Errors: NET (another number of tokens, other tokens, no numbers), NONFINITE (minus infinity, which vLLM writes as -9999). */
-bool completion_read_scores(const Completion *completion, PromptScores scores,
-                            const CompletionPrompt *prompt, const uint8_t *want, TokenScore *out,
-                            double *top_logp, Err *err) MUST_USE;
+/* Which scores of a prompt are read, and where they go. */
+typedef struct {
+    PromptScores shape;
+    const uint8_t *want; /* rows i < n-1 that are; NULL: all */
+    TokenScore *out;     /* [n - 1]; rank and argmax are -1 where the reply does not tell them */
+    double *
+        top_logp; /* [n] or NULL: of the likeliest token at each position, NaN where it is not told */
+} CompletionScores;
+
+/* Scores a prompt as session_score does. Errors: NET (another number of tokens, other tokens, no numbers), NONFINITE (minus infinity,
+ * which vLLM writes as -9999). */
+bool completion_read_scores(const Completion *completion, const CompletionPrompt *prompt,
+                            const CompletionScores *scores, Err *err) MUST_USE;
 
 /* Log-probability of the first token that was generated; NaN where the reply does not tell it. */
 double completion_first_logp(const Completion *completion);

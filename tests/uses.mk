@@ -82,3 +82,4 @@ USES_fuzz_completion := models base
 USES_test_cli_pairs := harness datasets models reports base
 USES_fuzz_cli_pairs := harness datasets models reports base
 USES_test_ridge := reports base
+USES_test_openai_faults := models base

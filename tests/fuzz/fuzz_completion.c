@@ -21,8 +21,9 @@ static void check_scores(const Completion *reply, PromptScores scores)
     const CompletionPrompt prompt = {.ids = ids, .n = N_PROMPT};
     TokenScore rows[N_PROMPT] = {0};
     double top[N_PROMPT] = {0};
+    const CompletionScores wanted = {.shape = scores, .out = rows, .top_logp = top};
     completion_has_scores(reply, scores, &prompt);
-    if (!completion_read_scores(reply, scores, &prompt, NULL, rows, top, &err)) return;
+    if (!completion_read_scores(reply, &prompt, &wanted, &err)) return;
     for (int i = 0; i + 1 < N_PROMPT; i++)
         require(isfinite(rows[i].nll) && rows[i].rank >= -1 && rows[i].argmax >= -1);
 }
