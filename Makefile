@@ -87,6 +87,12 @@ $(FUZZ): $(B)/tests/fuzz/%: $(B)/tests/fuzz/%.o $(filter %.o,$(FUZZ_MAIN)) $$(ca
 	@echo "  link $@"
 	$(Q)$(CC) $(ALLC) $(filter-out %.o,$(FUZZ_MAIN)) -o $@ $^ $(LIBS)
 
+# The server that shell tests measure a model behind.
+TEST_SERVER := $(B)/tests/data/server_main
+$(TEST_SERVER): $(B)/tests/data/server_main.o $(TEST_ARCHIVE) $(call archives,models base)
+	@echo "  link $@"
+	$(Q)$(CC) $(ALLC) -o $@ $^ -lssl $(LIBS)
+
 $(B)/tools/bench: $(B)/tools/bench.o $(call archives,models base)
 	@echo "  link $@"
 	$(Q)$(CC) $(ALLC) -o $@ $^ $(LIBS)
@@ -146,7 +152,7 @@ test-asan: deps ## the same programs under the address and undefined-behaviour s
 	@$(AGAIN) -k VARIANT=asan test-programs; \
 	 BUILD_STATUS=$$? $(MAKE) --no-print-directory VARIANT=asan run-asan
 
-test-programs: all $(TESTS) $(FUZZ)
+test-programs: all $(TESTS) $(FUZZ) $(TEST_SERVER)
 
 # The leak check stops the traced process, which some containers forbid.
 run-asan:

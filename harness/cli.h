@@ -47,7 +47,13 @@ typedef struct {
     int64_t jobs;    /* 0: as many as is faster */
     int64_t threads; /* 0: as many as there are cores */
     char *precision;
-    char *fail_if; /* "0.05", "passkey=0.1,perplexity=0.02" */
+    bool as_served;     /* a server runs under the setting that is given */
+    char *server_cmd;   /* launches one for each setting */
+    char *api_key_file; /* NULL: OPENAI_API_KEY */
+    int64_t num_concurrent;
+    int64_t max_retries;
+    double timeout; /* seconds of a request to a server */
+    char *fail_if;  /* "0.05", "passkey=0.1,perplexity=0.02" */
     char *config;
     bool dry_run;
     int64_t limit; /* 0: none */

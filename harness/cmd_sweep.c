@@ -20,8 +20,9 @@ static void print_counts(const SweepOutcome *outcome)
 
 static int status_of_outcome(const Plan *plan, const SweepOutcome *outcome)
 {
-    bool all = outcome->counts[CELL_DONE] == (int64_t)plan->n_cells;
-    return all ? EXIT_OK : EXIT_NOT_DONE;
+    int64_t n = (int64_t)plan->n_cells;
+    if (outcome->counts[CELL_DONE] == n) return EXIT_OK;
+    return outcome->counts[CELL_UNSUPPORTED] == n ? EXIT_UNSUPPORTED : EXIT_NOT_DONE;
 }
 
 static int print_tables(const Plan *plan, Store *store, const SweepOutcome *outcome, void *context,

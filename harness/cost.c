@@ -153,7 +153,9 @@ EngineSpeed *cost_measure_speeds(const Plan *plan)
     bool ok = load_kernels(plan->options, &path, &unused);
     EngineSpeed *speeds = mem_alloc(plan->n_models + 1, sizeof *speeds);
     for (size_t i = 0; i < plan->n_models; i++)
-        speeds[i] = ok ? cost_measure_speed(&plan->models[i].config, path) : nominal;
+        speeds[i] = ok && !plan->models[i].server
+                        ? cost_measure_speed(&plan->models[i].config, path)
+                        : nominal;
     return speeds;
 }
 

@@ -59,8 +59,9 @@ static bool note_drift(const EngineSource *source, Err *err)
     return ok;
 }
 
-static bool engine_load(void *context, size_t index, Err *err)
+static bool engine_load(void *context, size_t index, size_t setting, Err *err)
 {
+    (void)setting;
     EngineSource *source = context;
     const PlanModel *planned = &source->plan->models[index];
     if (planned->owned_bytes > mem_available())
@@ -100,7 +101,11 @@ static size_t engine_bytes(void *context, size_t index, int64_t n_ctx_max)
 
 SweepSource engine_source(EngineSource *source)
 {
-    return (SweepSource){engine_load, engine_unload, engine_open, engine_bytes, source};
+    return (SweepSource){.load = engine_load,
+                         .unload = engine_unload,
+                         .open = engine_open,
+                         .bytes = engine_bytes,
+                         .context = source};
 }
 
 /* "host, Linux 6.1 x86_64, 2 cores". */

@@ -17,6 +17,7 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "harness/load.h"
+#include "harness/server.h"
 #include "harness/settings.h"
 #include "harness/source.h"
 #include "models/model.h"
@@ -72,6 +73,7 @@ static void free_model(PlanModel *model)
     corpus_free(model->corpus);
     backend_close(&model->text);
     tokenizer_free(model->tokenizer);
+    server_free(model->server);
     free(model->path);
     free(model->origin);
     free(model->name);
@@ -169,8 +171,17 @@ static bool check_is_new(const Plan *plan, const PlanModel *model, Err *err)
     return true;
 }
 
+static bool add_server(Plan *plan, const char *address, bool dry, Err *err)
+{
+    PlanModel *model = new_model(plan);
+    model->path = str_dup(address);
+    return server_read_model(model, plan->options, dry, err) && check_is_new(plan, model, err) &&
+           finish_model(plan, model, err);
+}
+
 bool plan_add_model(Plan *plan, const char *path, bool dry, Err *err)
 {
+    if (openai_is_address(path)) return add_server(plan, path, dry, err);
     PlanModel *model = new_model(plan);
     const HubSource *source = source_find(plan->options, path);
     model->path = str_dup(source ? source->path : path);
@@ -263,10 +274,12 @@ static bool make_settings(const Plan *plan, PlanModel *model, Err *err)
 {
     SettingList list = {0};
     int64_t longest = plan->n_ctx[plan->n_lengths - 1];
-    if (!settings_make(plan->options, &model->config.rope, "none,linear,ntk", longest, &list, err))
+    bool is_there = model->server && plan->options->as_served;
+    const char *fallback = is_there ? SETTING_METHOD_MODEL : "none,linear,ntk";
+    if (!settings_make(plan->options, &model->config.rope, fallback, longest, &list, err))
         return err_prefix(err, "%s", model->name);
     model->settings = mem_zalloc(list.n + 1, sizeof *model->settings);
-    bool ok = true;
+    bool ok = !model->server || server_check_settings(plan->options, list.n, err);
     for (size_t i = 0; ok && i < list.n; i++)
         ok = merge_setting(plan, model, &list.items[i], err);
     setting_list_free(&list);
@@ -512,7 +525,9 @@ CellRow plan_cell_row(const Plan *plan, const PlanCell *cell, PlanCellText *text
         .params = text->params,
         .depth = cell->depth,
         .seed = plan->options->seed,
-        .precision = plan->options->precision ? plan->options->precision : "f32",
+        .precision = model->server              ? "server"
+                     : plan->options->precision ? plan->options->precision
+                                                : "f32",
         .numeric_version = SESSION_NUMERIC_VERSION,
         .bos_policy = probe_with_bos(spec, &model->text) ? "bos" : "none",
         .limited = plan->options->limit > 0,

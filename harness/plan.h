@@ -22,8 +22,10 @@ typedef struct {
     char *same; /* labels of the others that are this one, ", " between; NULL: none */
 } PlanSetting;
 
+typedef struct PlanServer PlanServer;
+
 typedef struct {
-    char *path;   /* on this machine */
+    char *path;   /* on this machine, or a server's address */
     char *origin; /* for the record: the path, or the hub's address with the commit */
     char *name;
     char hash[HASH_HEX_SIZE]; /* "" where it was not asked for */
@@ -35,8 +37,9 @@ typedef struct {
     int64_t n_params;
     size_t owned_bytes; /* that loading the weights takes */
     Tokenizer *tokenizer;
-    Backend text;   /* spells texts */
-    Corpus *corpus; /* NULL: none given, or no tokenizer */
+    Backend text;       /* spells texts */
+    PlanServer *server; /* that the model is behind; NULL: the engine runs it */
+    Corpus *corpus;     /* NULL: none given, or no tokenizer */
     PlanSetting *settings;
     size_t n_settings;
 } PlanModel;
@@ -76,8 +79,8 @@ typedef struct {
 Plan *plan_new(const Options *options, Err *err) MUST_USE;
 void plan_free(Plan *plan);
 
-/* Adds a model from its files: config, tokenizer, the corpus in its tokens, and the hash of its weights unless dry.
- * Errors: as weights_open and corpus_open. */
+/* Adds a model from its files, or from what a server says of it and the files of --tokenizer: config, tokenizer, the corpus in its
+ * tokens, and the hash of its weights unless dry. Errors: as weights_open, server_read_model and corpus_open. */
 bool plan_add_model(Plan *plan, const char *path, bool dry, Err *err) MUST_USE;
 
 /* Adds a model that a backend stands for; the plan takes the backend. Errors: as corpus_open. */

@@ -12,11 +12,19 @@
 #include "harness/engine.h"
 #include "harness/profile.h"
 #include "harness/progress.h"
+#include "harness/server.h"
 #include "harness/settings.h"
 #include "harness/signals.h"
 #include "harness/terminal.h"
 
 enum { EXIT_SIGNAL = 128 };
+
+static bool any_server(const Options *options)
+{
+    for (size_t i = 0; i < options->model.n; i++)
+        if (openai_is_address(options->model.items[i])) return true;
+    return false;
+}
 
 static bool check_options(const Command *command, const Options *options, Err *err)
 {
@@ -26,6 +34,10 @@ static bool check_options(const Command *command, const Options *options, Err *e
         return err_set(err, ERR_USAGE,
                        "%s keeps its results in a database: give --db FILE, or --dry-run",
                        command->name);
+    if ((options->as_served || options->server_cmd) && !any_server(options))
+        return err_set(err, ERR_USAGE,
+                       "--as-served and --server-cmd are for a model behind a server: give --model "
+                       "http://HOST:PORT#NAME");
     return true;
 }
 
@@ -102,6 +114,7 @@ static double memory_peak(const Plan *plan, int n_jobs)
     double peak = 0.0;
     for (size_t m = 0; m < plan->n_models; m++) {
         const PlanModel *model = &plan->models[m];
+        if (model->server) continue;
         double bytes =
             (double)model->owned_bytes +
             (double)n_jobs * (double)engine_session_bytes(model, plan->n_ctx[plan->n_lengths - 1]);
@@ -221,13 +234,15 @@ static int run_sweep(const Running *running, const RunRow *run, Err *err)
 {
     const Plan *plan = running->plan;
     SweepOutcome outcome;
-    EngineSource source = {.plan = plan, .store = running->store, .run_id = &outcome.run_id};
+    ServerSource source = {
+        .engine = {.plan = plan, .store = running->store, .run_id = &outcome.run_id}
+    };
     Progress *progress = progress_open(plan, plan->options->quiet);
     SweepConfig config = {
         .plan = plan,
         .store = running->store,
         .run = run,
-        .source = engine_source(&source),
+        .source = server_source(&source),
         .n_jobs = running->split.n_jobs,
         .n_threads = running->split.n_threads,
         .fresh = plan->options->fresh,

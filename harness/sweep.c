@@ -198,6 +198,12 @@ static bool write_results(Sweep *sweep, Pool *pool, Err *err)
     return ok;
 }
 
+static int n_at_once(const SweepConfig *config, size_t model)
+{
+    const SweepSource *source = &config->source;
+    return source->n_at_once ? source->n_at_once(source->context, model) : 0;
+}
+
 /* Opens as many timelines as the memory holds, at least one. */
 static int open_workers(Pool *pool, Worker *workers, int n_jobs, int64_t n_ctx_max, Err *err)
 {
@@ -342,7 +348,8 @@ static bool run_loaded(Sweep *sweep, size_t model, size_t *pending, size_t n, Er
     if (n == 0) return true;
     int64_t n_ctx_max = longest_pending(config->plan, pending, n);
     size_t bytes = config->source.bytes(config->source.context, model, n_ctx_max);
-    int64_t n_jobs = min_i64(config->n_jobs, (int64_t)n);
+    int64_t n_elsewhere = n_at_once(config, model);
+    int64_t n_jobs = min_i64(n_elsewhere > 0 ? n_elsewhere : config->n_jobs, (int64_t)n);
     if (bytes > 0) n_jobs = min_i64(n_jobs, (int64_t)(budget / bytes));
     if (run_pool(sweep, pending, n, n_ctx_max, (int)max_i64(1, n_jobs), err)) return true;
     if (err->code != ERR_NOMEM) return false;
@@ -351,33 +358,59 @@ static bool run_loaded(Sweep *sweep, size_t model, size_t *pending, size_t n, Er
     return end_all(sweep, pending, n, CELL_SKIPPED_MEMORY, why, err);
 }
 
-static bool run_model(Sweep *sweep, size_t model, size_t *pending, size_t n, Err *err)
+/* Puts what the source says of the loaded model into the record of the run. */
+static bool record_source(const Sweep *sweep, size_t model, Err *err)
 {
     const SweepSource *source = &sweep->config->source;
-    if (!sweep->config->keep_going(sweep->config->keep_going_context))
-        return err_set(err, ERR_CANCELLED, "the sweep was stopped");
-    if (source->load(source->context, model, err)) {
-        bool ok = run_loaded(sweep, model, pending, n, err);
-        source->unload(source->context, model);
-        return ok;
-    }
-    if (err->code != ERR_NOMEM) return false;
-    char why[ERR_TEXT_MAX];
-    memcpy(why, err->text, sizeof why);
-    return end_all(sweep, pending, n, CELL_SKIPPED_MEMORY, why, err);
+    if (!source->describe) return true;
+    Buf text = {0};
+    source->describe(source->context, model, &text);
+    bool ok = text.len == 0 || store_add_event(sweep->config->store, sweep->out->run_id, "info",
+                                               buf_text(&text), err);
+    buf_free(&text);
+    return ok;
 }
 
-/* Cells are in the order of the models. */
+/* Runs n pending cells that one load serves. */
+static bool run_model(Sweep *sweep, size_t *pending, size_t n, Err *err)
+{
+    const SweepConfig *config = sweep->config;
+    const SweepSource *source = &config->source;
+    const PlanCell *first = &config->plan->cells[pending[0]];
+    if (!config->keep_going(config->keep_going_context))
+        return err_set(err, ERR_CANCELLED, "the sweep was stopped");
+    if (source->load(source->context, first->model, first->setting, err)) {
+        bool ok = record_source(sweep, first->model, err) &&
+                  run_loaded(sweep, first->model, pending, n, err);
+        source->unload(source->context, first->model);
+        return ok;
+    }
+    if (err->code != ERR_NOMEM && err->code != ERR_NET && err->code != ERR_UNSUPPORTED)
+        return false;
+    Err why = *err;
+    return end_all(sweep, pending, n, status_of_error(why.code), why.text, err);
+}
+
+/* Whether one load serves both cells. */
+static bool same_load(const SweepConfig *config, size_t a, size_t b)
+{
+    const SweepSource *source = &config->source;
+    const PlanCell *left = &config->plan->cells[a], *right = &config->plan->cells[b];
+    if (left->model != right->model) return false;
+    return left->setting == right->setting || !source->is_launched ||
+           !source->is_launched(source->context, left->model);
+}
+
+/* Cells are in the order of the models and their settings. */
 static bool run_models(Sweep *sweep, size_t n, Err *err)
 {
-    const Plan *plan = sweep->config->plan;
+    size_t *pending = sweep->pending;
     bool ok = true;
     for (size_t first = 0, end; ok && first < n; first = end) {
-        uint32_t model = plan->cells[sweep->pending[first]].model;
         end = first + 1;
-        while (end < n && plan->cells[sweep->pending[end]].model == model)
+        while (end < n && same_load(sweep->config, pending[first], pending[end]))
             end++;
-        ok = run_model(sweep, model, sweep->pending + first, end - first, err);
+        ok = run_model(sweep, pending + first, end - first, err);
     }
     return ok;
 }

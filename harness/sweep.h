@@ -5,15 +5,23 @@
 #include "harness/plan.h"
 #include "reports/store.h"
 
-/* Where backends come from: loaded models, or fakes for tests. One model is loaded at a time. */
+/* Where backends come from: loaded models, servers, or fakes for tests. One model is loaded at a time. */
 typedef struct {
-    bool (*load)(void *context, size_t model, Err *err);
+    /* Makes a model ready, under this setting where is_launched says so and else for all. NOMEM, NET and UNSUPPORTED end the
+     * cells that wait for it; any other error ends the sweep. */
+    bool (*load)(void *context, size_t model, size_t setting, Err *err);
     void (*unload)(void *context, size_t model);
     /* Opens one timeline on the loaded model; asked for once a job. Errors: NOMEM. */
     bool (*open)(void *context, size_t model, int64_t n_ctx_max, const SessionOptions *options,
                  Backend *backend, Err *err);
     /* Bytes that `open` would allocate. */
     size_t (*bytes)(void *context, size_t model, int64_t n_ctx_max);
+    /* The rest may be NULL, which is false, 0 and nothing. */
+    bool (*is_launched)(void *context, size_t model); /* each setting is a load of its own */
+    int (*n_at_once)(void *context,
+                     size_t model); /* cells that run elsewhere side by side; 0: n_jobs here */
+    void (*describe)(void *context, size_t model,
+                     Buf *out); /* a line for the record, once it is loaded */
     void *context;
 } SweepSource;
 

@@ -7,11 +7,12 @@ enum {
     UNITS_PER_JOB = 4, /* more would balance better and share less */
 };
 
+/* Cells of a server share nothing here, and each is a unit. */
 static bool same_unit(const Plan *plan, size_t a, size_t b)
 {
     const PlanCell *left = &plan->cells[a], *right = &plan->cells[b];
-    return left->model == right->model && left->setting == right->setting &&
-           left->probe == right->probe;
+    return left->model == right->model && !plan->models[left->model].server &&
+           left->setting == right->setting && left->probe == right->probe;
 }
 
 Unit *units_make(const Plan *plan, const size_t *cells, size_t n, int n_jobs, size_t *n_units)

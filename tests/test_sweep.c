@@ -84,9 +84,9 @@ static const BackendOps wrapped_ops = {
     .close = wrapped_close,
 };
 
-static bool source_load(void *context, size_t model, Err *err)
+static bool source_load(void *context, size_t model, size_t setting, Err *err)
 {
-    (void)model;
+    (void)model, (void)setting;
     Source *source = context;
     source->n_loads++;
     return source->load_error == ERR_NONE ||
@@ -149,7 +149,11 @@ static bool try_run(const FixtureAsk *ask, Source *source, Store *store, SweepCo
     config.plan = fixture.plan;
     config.store = store;
     config.run = &run;
-    config.source = (SweepSource){source_load, source_unload, source_open, source_bytes, source};
+    config.source = (SweepSource){.load = source_load,
+                                  .unload = source_unload,
+                                  .open = source_open,
+                                  .bytes = source_bytes,
+                                  .context = source};
     if (config.n_jobs == 0) config.n_jobs = 1;
     config.n_threads = 1;
     config.keep_going = source_keeps_going;
