@@ -3,8 +3,9 @@
 #include "base/mem.h"
 
 enum {
-    MIN_UNIT_CELLS = 8,
-    UNITS_PER_JOB = 4, /* more would balance better and share less */
+    MIN_UNIT_CELLS = 4,
+    UNITS_PER_JOB =
+        16, /* a timeline that takes the next unit but one of a text still holds what it needs */
 };
 
 /* Cells of a server share nothing here, and each is a unit. */
