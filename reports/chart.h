@@ -44,6 +44,7 @@ typedef struct {
     const char *y_label;
     const char *unit;       /* "fraction": the y axis runs from 0 to 100 % */
     bool x_linear;          /* else it is logarithmic */
+    bool is_scatter;        /* a series has one point, and its name beside it where there is room */
     bool x_whole;           /* ticks of a linear axis stand at whole numbers */
     const ChartMark *marks; /* of x; their labels stand one under the other */
     size_t n_marks;

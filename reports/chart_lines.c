@@ -18,6 +18,8 @@ enum {
     BOTTOM = 46,
     MARK_LINE = 14,
     LEGEND_LINE = 18,
+    LETTER_WIDTH = 7, /* of a name, at most on average */
+    LETTER_HEIGHT = 13,
     MAX_X_TICKS = 10,
     MAX_Y_TICKS = 20,
 };
@@ -322,6 +324,66 @@ static void put_series(const LineChart *chart, const Frame *frame, size_t index,
     buf_puts(out, "</g>\n");
 }
 
+/* A rectangle that something stands in, pixels. */
+typedef struct {
+    double left;
+    double right;
+    double top;
+    double bottom;
+} Box;
+
+static bool is_free(const Box *box, const Box *taken, size_t n_taken)
+{
+    if (box->left < LEFT || box->right > WIDTH || box->top < 0.0 || box->bottom > HEIGHT - BOTTOM)
+        return false;
+    for (size_t i = 0; i < n_taken; i++)
+        if (box->left < taken[i].right && taken[i].left < box->right &&
+            box->top < taken[i].bottom && taken[i].top < box->bottom)
+            return false;
+    return true;
+}
+
+/* Writes the name of a series beside its point, where it meets nothing that stands there already; *taken then counts it in. */
+static void put_name(const ChartSeries *series, size_t index, const Frame *frame, Box *taken,
+                     size_t *n_taken, Buf *out)
+{
+    static const double rises[] = {0.0, -14.0, 14.0};
+    const double gap = 7.0;
+    double x = place(&frame->x, series->points[0].x);
+    double y = place(&frame->y, series->points[0].y);
+    double width = LETTER_WIDTH * (double)min_i64((int64_t)strlen(series->name), CHART_LABEL_CHARS);
+    for (size_t i = 0; i < 2 * COUNT_OF(rises); i++) {
+        bool left = i % 2 == 1;
+        double at = y + rises[i / 2];
+        double start = left ? x - gap - width : x + gap;
+        Box box = {start, start + width, at - LETTER_HEIGHT / 2.0, at + LETTER_HEIGHT / 2.0};
+        if (!is_free(&box, taken, *n_taken)) continue;
+        taken[(*n_taken)++] = box;
+        buf_printf(out, "<text class=\"mark %s s%zu\" x=\"%.1f\" y=\"%.1f\">",
+                   left ? "left" : "right", index, left ? x - gap : x + gap, at);
+        chart_label(series->name, out);
+        buf_puts(out, "</text>\n");
+        return;
+    }
+}
+
+/* Names beside the points of a scatter; one without room stands in the legend alone. */
+static void put_names(const LineChart *chart, const Frame *frame, Buf *out)
+{
+    const double radius = 5.0;
+    Box *taken = mem_alloc(2 * chart->n_series + 1, sizeof *taken);
+    size_t n_taken = 0;
+    for (size_t i = 0; i < chart->n_series; i++) {
+        double x = place(&frame->x, chart->series[i].points[0].x);
+        double y = place(&frame->y, chart->series[i].points[0].y);
+        taken[n_taken++] = (Box){x - radius, x + radius, y - radius, y + radius};
+    }
+    for (size_t i = 0; i < chart->n_series; i++)
+        if (has_place(chart, &chart->series[i].points[0]))
+            put_name(&chart->series[i], i, frame, taken, &n_taken, out);
+    free(taken);
+}
+
 /* The style sheet hides series N while the checkbox of class tN is off; beyond its rules there are no checkboxes. */
 static void put_legend(const LineChart *chart, Buf *out)
 {
@@ -351,6 +413,7 @@ static void put_body(const LineChart *chart, const Frame *frame, Buf *out)
     put_y_marks(chart, frame, out);
     for (size_t i = 0; i < chart->n_series; i++)
         put_series(chart, frame, i, out);
+    if (chart->is_scatter) put_names(chart, frame, out);
     buf_printf(out, "<text class=\"axis\" x=\"%d\" y=\"%d\">", (LEFT + WIDTH - RIGHT) / 2,
                HEIGHT - 8);
     html_text(out, chart->x_label);

@@ -103,6 +103,7 @@ void page_tradeoff(Page *page, const SeriesList *list, const Yardstick *yardstic
                                 .y_label = is_hits ? "gain (points)" : "gain (% less perplexity)",
                                 .unit = "",
                                 .x_linear = true,
+                                .is_scatter = true,
                                 .series = scatter.series,
                                 .n_series = scatter.n});
         buf_puts(page->out, "</figure>\n");

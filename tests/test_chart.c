@@ -83,6 +83,57 @@ static void test_a_line_breaks_where_a_value_is_missing(void **state)
     buf_free(&out);
 }
 
+/* Fourteen points at one place: names around it, where none meets another, and the rest in the legend alone. */
+static void test_names_of_a_scatter_do_not_meet(void **state)
+{
+    (void)state;
+    enum { N = 14 };
+    ChartPoint points[N];
+    ChartSeries series[N];
+    for (int i = 0; i < N; i++) {
+        points[i] = (ChartPoint){.x = i == 0   ? -1.0
+                                      : i == 1 ? 1.0
+                                               : 0.0,
+                                 .y = i,
+                                 .low = NAN,
+                                 .high = NAN,
+                                 .note = "n"};
+        if (i > 1) points[i].y = 6.0;
+        series[i] = (ChartSeries){.name = "a<name>", .points = &points[i], .n_points = 1};
+    }
+    LineChart chart = {.sentence = "s",
+                       .x_label = "x",
+                       .y_label = "y",
+                       .unit = "",
+                       .x_linear = true,
+                       .is_scatter = true,
+                       .series = series,
+                       .n_series = N};
+    Buf out = {0};
+    chart_lines(&chart, &out);
+    const char *text = buf_text(&out);
+    assert_int_equal(test_count(text, "class=\"mark right s0\""), 1);
+    assert_int_equal(test_count(text, "class=\"mark left s1\""), 1);
+    double seen[N][2];
+    int n = 0;
+    for (const char *at = strstr(text, "<text class=\"mark"); at;
+         at = strstr(at + 1, "<text class=\"mark")) {
+        seen[n][0] = strtod(strstr(at, "x=\"") + 3, NULL);
+        seen[n][1] = strtod(strstr(at, "y=\"") + 3, NULL);
+        for (int i = 0; i < n; i++)
+            assert_true(fabs(seen[i][0] - seen[n][0]) >= 14.0 ||
+                        fabs(seen[i][1] - seen[n][1]) >= 13.0);
+        n++;
+    }
+    assert_int_equal(n, 2 + 6);
+    assert_int_equal(test_count(text, ">a&lt;name&gt;</text>"), n);
+    chart.is_scatter = false;
+    buf_clear(&out);
+    chart_lines(&chart, &out);
+    assert_null(strstr(buf_text(&out), "class=\"mark"));
+    buf_free(&out);
+}
+
 static void test_charts_survive_extreme_values(void **state)
 {
     (void)state;
@@ -98,6 +149,7 @@ static void test_charts_survive_extreme_values(void **state)
                                .x_label = "x",
                                .y_label = "y",
                                .unit = "",
+                               .is_scatter = (i + j) % 2 == 0,
                                .series = &series,
                                .n_series = 1};
             HeatCell cells[] = {
@@ -332,6 +384,7 @@ int main(void)
         cmocka_unit_test(test_forests_survive_extreme_values),
         cmocka_unit_test(test_text_in_a_heat_map_stands_out_from_its_cell),
         cmocka_unit_test(test_a_line_breaks_where_a_value_is_missing),
+        cmocka_unit_test(test_names_of_a_scatter_do_not_meet),
         cmocka_unit_test(test_charts_survive_extreme_values),
         cmocka_unit_test(test_a_linear_axis_is_linear_and_marked),
         cmocka_unit_test(test_limits_stand_where_a_logarithmic_axis_has_them),
