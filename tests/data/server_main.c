@@ -28,10 +28,17 @@ static bool set_method(Backend *backend, const Model *model, const char *method,
            backend_set_rope(backend, &spec, N_CTX_MAX, err);
 }
 
+/* 0 where the text is no number. */
+static int number(const char *text)
+{
+    int64_t n = 0;
+    return str_to_i64(text, &n) ? (int)n : 0;
+}
+
 static void set_fault(FakeCompletions *fake, FakeFault fault, const char *first)
 {
     fake->fault = fault;
-    fake->first_fault = atoi(first);
+    fake->first_fault = number(first);
 }
 
 static void set_option(FakeCompletions *fake, const char *option)
@@ -41,7 +48,7 @@ static void set_option(FakeCompletions *fake, const char *option)
     if (str_equal(option, "llama")) fake->shape = FAKE_LLAMA;
     if (str_equal(option, "echo")) fake->shape = FAKE_ECHO;
     if (str_starts_with(option, "key=")) fake->key = value;
-    if (str_starts_with(option, "n_ctx=")) fake->n_ctx = atoi(value);
+    if (str_starts_with(option, "n_ctx=")) fake->n_ctx = number(value);
     if (str_starts_with(option, "dies=")) set_fault(fake, FAULT_DEAD, value);
     if (str_starts_with(option, "hangs=")) set_fault(fake, FAULT_HANG, value);
 }
@@ -50,7 +57,7 @@ static void serve(Backend *backend, int argc, char **argv)
 {
     char byte;
     bool reads = false;
-    FakeCompletions *fake = fake_completions_start(backend, atoi(argv[2]));
+    FakeCompletions *fake = fake_completions_start(backend, number(argv[2]));
     for (int i = 4; i < argc; i++) {
         set_option(fake, argv[i]);
         reads = reads || str_equal(argv[i], "stdin");
