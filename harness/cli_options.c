@@ -461,7 +461,7 @@ const OptionRow option_rows[] = {
      .offset = FIELD(help),
      .help = "show this",
      .commands = COMMAND_ALL},
-    {.name = NULL                                                                           },
+    {.name = NULL                                                      },
 };
 
 bool option_names_file(const OptionRow *row)
