@@ -170,9 +170,9 @@ static void put_y_axis(const LineChart *chart, const Frame *frame, Buf *out)
         return;
     }
     double step = chart_nice_step(y->high - y->low, 5);
-    int64_t n_steps = min_i64(lround((y->high - y->low) / step), MAX_Y_TICKS);
-    for (int64_t i = 0; i <= n_steps; i++)
-        put_tick_y(chart, frame, y->low + step * (double)i, out);
+    double first = ceil(y->low / step - 1e-9);
+    for (int i = 0; i <= MAX_Y_TICKS && (first + i) * step <= y->high + 1e-9 * step; i++)
+        put_tick_y(chart, frame, (first + i) * step, out);
 }
 
 static void put_tick_x(const Frame *frame, double value, int digits, Buf *out)

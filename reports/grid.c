@@ -29,8 +29,8 @@ static const char list_sql[] =
     " FROM v_cell_all WHERE " REPORT_IN_SCOPE
     " GROUP BY model, model_hash, probe, protocol, params, corpus_hash, bos_policy, precision, seed,"
     " numeric_version, limited, metric"
-    " ORDER BY model, model_hash, probe, protocol, params, corpus, corpus_hash, bos_policy, precision, seed,"
-    " numeric_version, limited, min(place), metric";
+    " ORDER BY model, model_hash, probe, protocol <> 'target', protocol, params, corpus, corpus_hash,"
+    " bos_policy, precision, seed, numeric_version, limited, min(place), metric";
 
 /* What a query of cells gives after the row's key and label. */
 #define CELL_COLUMNS                                                                              \

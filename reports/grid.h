@@ -63,7 +63,8 @@ typedef struct {
 } Grid;
 
 typedef struct {
-    Grid *items; /* ordered by model, probe, protocol, parameters, place of the metric */
+    Grid *
+        items; /* ordered by model, probe, protocol ("target" first), parameters, place of the metric */
     size_t n;
 } GridList;
 

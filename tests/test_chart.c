@@ -83,6 +83,30 @@ static void test_a_line_breaks_where_a_value_is_missing(void **state)
     buf_free(&out);
 }
 
+static void test_ticks_stand_at_whole_steps_whatever_the_range(void **state)
+{
+    (void)state;
+    ChartPoint points[] = {
+        {.x = 1, .y = -1.9, .low = NAN, .high = NAN, .note = "a"},
+        {.x = 2, .y = 15.1, .low = NAN, .high = NAN, .note = "b"}
+    };
+    ChartSeries series = {.name = "s", .points = points, .n_points = 2};
+    LineChart chart = {.sentence = "s",
+                       .x_label = "x",
+                       .y_label = "y",
+                       .unit = "",
+                       .x_linear = true,
+                       .series = &series,
+                       .n_series = 1};
+    Buf out = {0};
+    chart_lines(&chart, &out);
+    static const char *const ticks[] = {">0</text>", ">5</text>", ">10</text>", ">15</text>"};
+    assert_int_equal(test_count(buf_text(&out), "<text class=\"y\""), COUNT_OF(ticks));
+    for (size_t i = 0; i < COUNT_OF(ticks); i++)
+        assert_non_null(strstr(buf_text(&out), ticks[i]));
+    buf_free(&out);
+}
+
 /* Fourteen points at one place: names around it, where none meets another, and the rest in the legend alone. */
 static void test_names_of_a_scatter_do_not_meet(void **state)
 {
@@ -384,6 +408,7 @@ int main(void)
         cmocka_unit_test(test_forests_survive_extreme_values),
         cmocka_unit_test(test_text_in_a_heat_map_stands_out_from_its_cell),
         cmocka_unit_test(test_a_line_breaks_where_a_value_is_missing),
+        cmocka_unit_test(test_ticks_stand_at_whole_steps_whatever_the_range),
         cmocka_unit_test(test_names_of_a_scatter_do_not_meet),
         cmocka_unit_test(test_charts_survive_extreme_values),
         cmocka_unit_test(test_a_linear_axis_is_linear_and_marked),

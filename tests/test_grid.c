@@ -1,5 +1,6 @@
 /* Grids: pooling, the best of a length, scopes, and the plain table. */
 #include <math.h>
+#include <sqlite3.h>
 #include <string.h>
 
 #include "base/buf.h"
@@ -209,6 +210,28 @@ static void test_the_plain_table_is_aligned_and_marked(void **state)
     store_close(fixture.store);
 }
 
+static void test_the_protocol_of_the_same_targets_comes_first(void **state)
+{
+    (void)state;
+    Err err;
+    GridList grids;
+    Fixture fixture = results_open(NULL);
+    results_add_setting(&fixture, 0, "none", NAN, NAN);
+    for (int64_t n_ctx = 256; n_ctx <= 512; n_ctx *= 2)
+        results_finish_value(
+            &fixture, results_add_cell(&fixture, &(Place){0, n_ctx, NAN, false, NULL, false}), 9.0);
+    assert_int_equal(sqlite3_exec(store_sqlite(fixture.store),
+                                  "UPDATE cell SET protocol = 'target' WHERE n_ctx = 512", NULL,
+                                  NULL, NULL),
+                     SQLITE_OK);
+    assert_ok(grid_load(fixture.store, 0, &grids, &err), &err);
+    assert_int_equal(grids.n, 2);
+    assert_string_equal(grids.items[0].protocol, "target");
+    assert_string_equal(grids.items[1].protocol, "p");
+    grid_free(&grids);
+    store_close(fixture.store);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -220,6 +243,7 @@ int main(void)
         cmocka_unit_test(test_limited_cells_stand_in_a_grid_of_their_own),
         cmocka_unit_test(test_a_grid_of_a_run_shows_the_generation_of_that_run),
         cmocka_unit_test(test_the_plain_table_is_aligned_and_marked),
+        cmocka_unit_test(test_the_protocol_of_the_same_targets_comes_first),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
