@@ -12,11 +12,26 @@ static const Verdict *verdict_of(const Yardstick *yardstick, size_t setting)
     return &yardstick->verdicts[setting];
 }
 
-/* Appends "perplexity 12.3" or "retrieval 38 of 40". */
-static void put_value(const Yardstick *yardstick, size_t setting, bool with_kind, Buf *out)
+/* Appends "perplexity", and where the answer has several of a kind what sets this one apart: "perplexity (truncated)". */
+static void put_kind(const Recommendation *answer, const Yardstick *yardstick, Buf *out)
+{
+    const Series *series = yardstick->series;
+    bool is_alone = true;
+    bool by_protocol = *series->protocol != '\0';
+    for (size_t i = 0; i < answer->n_yardsticks; i++) {
+        const Series *other = answer->yardsticks[i].series;
+        if (other == series || other->is_hits != series->is_hits) continue;
+        is_alone = false;
+        by_protocol = by_protocol && !str_equal(other->protocol, series->protocol);
+    }
+    buf_puts(out, recommend_kind(yardstick));
+    if (!is_alone) buf_printf(out, " (%s)", by_protocol ? series->protocol : series->params);
+}
+
+/* Appends "12.3" or "38 of 40". */
+static void put_value(const Yardstick *yardstick, size_t setting, Buf *out)
 {
     const Verdict *verdict = verdict_of(yardstick, setting);
-    if (with_kind) buf_printf(out, "%s ", recommend_kind(yardstick));
     if (!yardstick->series->is_hits)
         buf_printf(out, "%.4g", exp(verdict->value));
     else if (yardstick->is_mix)
@@ -34,12 +49,14 @@ static void put_values(const Recommendation *answer, Buf *out)
         const Yardstick *yardstick = &answer->yardsticks[i];
         if (!verdict_of(yardstick, answer->winner)->measured) continue;
         buf_puts(out, before);
-        put_value(yardstick, answer->winner, true, out);
+        put_kind(answer, yardstick, out);
+        buf_putc(out, ' ');
+        put_value(yardstick, answer->winner, out);
         before = "; ";
         if (yardstick->reference == yardstick->n_settings || yardstick->reference == answer->winner)
             continue;
         buf_puts(out, " against ");
-        put_value(yardstick, yardstick->reference, false, out);
+        put_value(yardstick, yardstick->reference, out);
         buf_puts(out, " unscaled");
     }
 }
@@ -82,7 +99,9 @@ static void put_tax(const Recommendation *answer, Buf *out)
             isnan(tax->value))
             continue;
         char *text = recommend_difference(yardstick, tax, false);
-        buf_printf(&taxes, "%s%s %s", taxes.len ? ", " : "", recommend_kind(yardstick), text);
+        buf_puts(&taxes, taxes.len ? ", " : "");
+        put_kind(answer, yardstick, &taxes);
+        buf_printf(&taxes, " %s", text);
         is_free = is_free && tax->value == 0.0;
         n_ctx = yardstick->tax_n_ctx;
         free(text);

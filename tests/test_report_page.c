@@ -325,6 +325,32 @@ static void test_the_page_begins_with_the_answer(void **state)
     store_close(fixture.store);
 }
 
+static void test_the_answer_tells_two_protocols_apart(void **state)
+{
+    (void)state;
+    enum { N = 12 };
+    Fixture fixture = open_argument(NULL);
+    for (int s = 0; s < 4; s++) {
+        double sums[N];
+        for (int i = 0; i < N; i++)
+            sums[i] = 10.0 * (4.0 - 0.5 * s) + i;
+        int64_t id = results_add_cell(&fixture, &(Place){s, 1024, NAN, false, NULL, false});
+        results_finish_windows(&fixture, id, sums, N, 10);
+        char *sql =
+            str_format("UPDATE cell SET protocol = 'target' WHERE id = %lld", (long long)id);
+        assert_int_equal(sqlite3_exec(store_sqlite(fixture.store), sql, NULL, NULL, NULL),
+                         SQLITE_OK);
+        free(sql);
+    }
+    char *page = results_report(fixture.store, "html", &(ReportOptions){0});
+    check_page(page);
+    /* exp(3 + 0.55) and exp(2.5 + 0.55), against exp(4.55) both */
+    assert_non_null(strstr(page, "perplexity (p) 34.81 against 94.63 unscaled; perplexity (target) "
+                                 "21.12 against 94.63 unscaled"));
+    free(page);
+    store_close(fixture.store);
+}
+
 static void test_the_answer_is_inert_under_hostile_names(void **state)
 {
     (void)state;
@@ -472,6 +498,7 @@ int main(void)
         cmocka_unit_test(test_verdicts_of_a_run_are_those_of_its_settings),
         cmocka_unit_test(test_predictions_stand_beside_the_measured_knees),
         cmocka_unit_test(test_the_page_begins_with_the_answer),
+        cmocka_unit_test(test_the_answer_tells_two_protocols_apart),
         cmocka_unit_test(test_the_answer_is_inert_under_hostile_names),
         cmocka_unit_test(test_a_page_of_five_thousand_cells_is_below_three_megabytes),
         cmocka_unit_test(test_a_few_buckets_are_no_curve),
