@@ -50,16 +50,17 @@ typedef struct {
     int64_t window;   /* a query sees keys at distances below it; 0: all before it */
     int64_t first;
     int m;
-    int n_rows;    /* a multiple of KERNEL_GROUP */
-    float *output; /* [n_rows, value_stride] */
-    float *max;    /* [n_rows]: scratch */
-    float *sum;    /* [n_rows]: scratch */
+    int n_rows;          /* a multiple of KERNEL_GROUP */
+    float *output;       /* [n_rows, value_stride] */
+    float *max;          /* [n_rows]: scratch */
+    float *sum;          /* [n_rows]: scratch */
+    const void *rounded; /* the path's own while it runs: NULL */
 } AttendTask;
 
 typedef struct {
     const char *name; /* "avx512" */
-    const char *
-        precision; /* of linear's products: "f32", or "bf16": both sides rounded to it, sums in float */
+    const char
+        *precision; /* of products: "f32", or "bf16": both sides rounded to it, sums in float */
     const char *help;
     bool (*is_supported)(void); /* by this machine */
     /* A row's bits depend on its place modulo this many rows, and calls must have a multiple of them: 1 in the paths of our own. */

@@ -352,7 +352,22 @@ static void brute_force_row(const AttentionShape *s, const float *q, const float
     free(score);
 }
 
-/* Runs a timeline of n positions in chunks of m rows and compares each row with brute force. */
+/* Queries as the path sees them: those of bf16 are rounded after they are scaled. */
+static float *queries_seen(const KernelPath *path, const float *q, size_t n, int head_dim)
+{
+    float *seen = mem_dup(q, n * sizeof *q);
+    float scale = (float)(1.0 / sqrt(head_dim));
+    if (!is_bf16(path)) return seen;
+    for (size_t i = 0; i < n; i++)
+        seen[i] *= scale;
+    round_to_bf16(seen, n);
+    for (size_t i = 0; i < n; i++)
+        seen[i] /= scale;
+    return seen;
+}
+
+/* Runs a timeline of n positions in chunks of m rows and compares each row with brute force. In bf16 that has the rounded operands; what
+ * is left are the softmax's weights, each off by up to 2^-9, on values up to 1. */
 static void check_attention(const KernelPath *path, AttentionShape shape, int64_t n, int m,
                             double offset, double tolerance)
 {
@@ -367,6 +382,14 @@ static void check_attention(const KernelPath *path, AttentionShape shape, int64_
         q[i] += (float)offset;
     for (size_t i = 0; offset != 0.0 && i < (size_t)n * kv_width; i++)
         k[i] -= (float)offset;
+    float *q_seen = queries_seen(path, q, (size_t)n * q_width, shape.head_dim);
+    float *k_seen = mem_dup(k, (size_t)n * kv_width * sizeof *k);
+    float *v_seen = mem_dup(v, (size_t)n * kv_width * sizeof *v);
+    if (is_bf16(path)) {
+        round_to_bf16(k_seen, (size_t)n * kv_width);
+        round_to_bf16(v_seen, (size_t)n * kv_width);
+        tolerance += 0x1p-9;
+    }
     float *keys = mem_alloc(attention_key_floats(&shape), sizeof *keys);
     float *values = mem_alloc(attention_value_floats(&shape), sizeof *values);
     float *scratch = mem_alloc(attention_scratch_floats(&shape, m), sizeof *scratch);
@@ -392,8 +415,8 @@ static void check_attention(const KernelPath *path, AttentionShape shape, int64_
             for (int head = 0; head < shape.n_heads; head++) {
                 size_t at = (size_t)head * head_dim;
                 size_t kv = (size_t)(head / (shape.n_heads / shape.n_kv_heads)) * head_dim;
-                brute_force_row(&shape, q + (size_t)(first + row) * q_width + at, k + kv, v + kv,
-                                first + row, want);
+                brute_force_row(&shape, q_seen + (size_t)(first + row) * q_width + at, k_seen + kv,
+                                v_seen + kv, first + row, want);
                 for (int i = 0; i < shape.head_dim; i++)
                     assert_close((double)got[(size_t)row * q_width + at + (size_t)i], want[i], 0.0,
                                  tolerance);
@@ -403,6 +426,9 @@ static void check_attention(const KernelPath *path, AttentionShape shape, int64_
     free(q);
     free(k);
     free(v);
+    free(q_seen);
+    free(k_seen);
+    free(v_seen);
     free(keys);
     free(values);
     free(scratch);
