@@ -33,6 +33,7 @@ bool page_summary(Page *page, Err *err) MUST_USE;
 bool page_grids(Page *page, Err *err) MUST_USE;
 bool page_ridge(Page *page, Err *err) MUST_USE;
 bool page_depths(Page *page, Err *err) MUST_USE;
+bool page_distances(Page *page, Err *err) MUST_USE;
 bool page_positions(Page *page, Err *err) MUST_USE;
 bool page_predictions(Page *page, Err *err) MUST_USE;
 bool page_spectrum(Page *page, Err *err) MUST_USE;

@@ -108,7 +108,7 @@ bool page_cells(Page *page, Err *err)
     enum { N_GROUP = 4 };
     static const char all[] =
         "SELECT model, metric, params, corpus, setting, n_ctx, depth, status, value, ci_low, ci_high, n,"
-        " ci_method, seconds, message FROM v_cell_all WHERE (place = 0 OR metric IS NULL)"
+        " ci_method, round(seconds, 4) AS seconds, message FROM v_cell_all WHERE (place = 0 OR metric IS NULL)"
         " AND " REPORT_IN_SCOPE " ORDER BY " REPORT_KEY_ORDER;
     if (!page_table(page, "Cells that are not done", REPORT_NOT_DONE_SQL, err)) return false;
     size_t before = page->out->len;

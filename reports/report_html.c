@@ -19,6 +19,7 @@ static const struct {
     {"measurements", "By setting and length",         page_grids      },
     {"ridge",        "Best λ by length",             page_ridge      },
     {"depths",       "By depth of the needle",        page_depths     },
+    {"distances",    "By distance and by position",   page_distances  },
     {"positions",    "Loss by position",              page_positions  },
     {"predictions",  "Predicted and measured",        page_predictions},
     {"engineers",    "Engineer A against Engineer B", page_engineers  },

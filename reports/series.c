@@ -30,7 +30,8 @@ static const char settings_sql[] =
 
 static const char samples_sql[] =
     "SELECT probe, protocol, params, corpus_hash, bos_policy, precision, seed, numeric_version, limited,"
-    " corpus.name, setting_key, n_ctx, status, depth, idx, cluster, n_scored, nll, exact, message"
+    " corpus.name, setting_key, n_ctx, status, depth, idx, cluster, n_scored, nll, exact, message,"
+    " needle_first, n_prompt_tokens - needle_first"
     " FROM cell LEFT JOIN corpus ON corpus.hash = corpus_hash"
     " LEFT JOIN trial ON cell_id = cell.id AND status = 'done'"
     " WHERE model_hash = ?1"
@@ -261,6 +262,8 @@ static void read_sample(Stmt *stmt, Series *series, SeriesCell *cell)
         .cluster = stmt_i64(stmt, 15),
         .sum = is_hit ? (double)(stmt_i64(stmt, 18) != 0) : stmt_double(stmt, 17),
         .n = is_hit ? 1 : min_i64(stmt_i64(stmt, 16), max_tokens),
+        .position = stmt_is_null(stmt, 20) ? -1 : stmt_i64(stmt, 20),
+        .distance = stmt_is_null(stmt, 21) ? -1 : stmt_i64(stmt, 21),
     };
     series->is_hits = series->is_hits || is_hit;
     if (is_hit == series->is_hits && sample.n > 0 && isfinite(sample.sum))

@@ -13,7 +13,9 @@ typedef struct {
     int64_t index;
     int64_t cluster; /* of its cell */
     double sum;
-    int64_t n; /* > 0 */
+    int64_t n;        /* > 0 */
+    int64_t position; /* of the needle in the prompt, tokens; -1: not known */
+    int64_t distance; /* from there to the end of the prompt; -1: not known */
 } SeriesSample;
 
 /* One setting at one length, over all depths. */

@@ -188,6 +188,8 @@ void results_finish_trials(Fixture *fixture, int64_t cell_id, const int *hits, s
     for (size_t i = 0; i < n; i++)
         trials[i] = (Trial){.index = (int64_t)i,
                             .cluster = (int64_t)i,
+                            .n_prompt_tokens = 1000,
+                            .needle_first = 100 + 100 * (int64_t)(i % 8),
                             .n_scored = 5,
                             .nll = 1.0,
                             .exact = hits[i],

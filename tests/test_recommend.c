@@ -488,18 +488,18 @@ static void test_samples_pair_by_depth_and_index_with_equal_tokens(void **state)
 {
     (void)state;
     SeriesSample a[] = {
-        {0.0, 0, 0, 1.0, 5},
-        {0.0, 1, 0, 2.0, 5},
-        {0.0, 3, 1, 9.0, 5},
-        {1.0, 0, 0, 4.0, 5},
-        {1.0, 1, 0, 7.0, 6}
+        {0.0, 0, 0, 1.0, 5, -1, -1},
+        {0.0, 1, 0, 2.0, 5, -1, -1},
+        {0.0, 3, 1, 9.0, 5, -1, -1},
+        {1.0, 0, 0, 4.0, 5, -1, -1},
+        {1.0, 1, 0, 7.0, 6, -1, -1}
     };
     SeriesSample b[] = {
-        {0.0, 0, 0, 0.5, 5},
-        {0.0, 1, 0, 0.5, 5},
-        {0.0, 2, 1, 0.5, 5},
-        {1.0, 0, 0, 1.0, 5},
-        {1.0, 1, 0, 1.0, 5}
+        {0.0, 0, 0, 0.5, 5, -1, -1},
+        {0.0, 1, 0, 0.5, 5, -1, -1},
+        {0.0, 2, 1, 0.5, 5, -1, -1},
+        {1.0, 0, 0, 1.0, 5, -1, -1},
+        {1.0, 1, 0, 1.0, 5, -1, -1}
     };
     SeriesCell left = {.samples = a, .n = COUNT_OF(a), .status = CELL_DONE};
     SeriesCell right = {.samples = b, .n = COUNT_OF(b), .status = CELL_DONE};
@@ -518,7 +518,7 @@ static void test_many_clusters_are_merged_with_their_neighbours(void **state)
     enum { MANY = 3 * SERIES_MAX_CLUSTERS / 2 };
     static SeriesSample samples[MANY];
     for (int i = 0; i < MANY; i++)
-        samples[i] = (SeriesSample){-1.0, i, i, 1.0, 2};
+        samples[i] = (SeriesSample){-1.0, i, i, 1.0, 2, -1, -1};
     SeriesCell cell = {.samples = samples, .n = MANY, .status = CELL_DONE};
     ClusterSum out[SERIES_MAX_CLUSTERS];
     assert_int_equal(series_clusters(&cell, out), SERIES_MAX_CLUSTERS);

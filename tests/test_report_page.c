@@ -351,6 +351,30 @@ static void test_the_answer_tells_two_protocols_apart(void **state)
     store_close(fixture.store);
 }
 
+/* Needles stand at 100, 200, … 800 of 1000 tokens; of 12 trials the first are found: trials 8 to 11 stand where 0 to 3 do, and by distance the same
+ * from the other end. */
+static void test_retrieval_is_counted_by_distance_and_by_position(void **state)
+{
+    (void)state;
+    Fixture fixture = open_argument(NULL);
+    char *page = results_report(fixture.store, "html", &(ReportOptions){0});
+    check_page(page);
+    const char *at = strstr(page, "id=\"distances\"");
+    assert_non_null(at);
+    static const char *const wanted[] = {
+        /* none finds all 12 at 256 tokens and none at 1024: at 100 tokens (trials 0 and 8) 2 of 4; 900 back the same. */
+        "none, 90 to 126 tokens: 2 of 4",
+        "none, 724 to 1022 tokens: 4 of 8",
+        /* linear finds trials 0 to 3 at 1024, of which 0 stands at 100 with 8. */
+        "linear:4, 90 to 126 tokens: 3 of 4",
+        "ntk:8, 90 to 126 tokens: 4 of 4",
+    };
+    for (size_t i = 0; i < COUNT_OF(wanted); i++)
+        if (!strstr(at, wanted[i])) fail_msg("the section lacks %s", wanted[i]);
+    free(page);
+    store_close(fixture.store);
+}
+
 static void test_the_answer_is_inert_under_hostile_names(void **state)
 {
     (void)state;
@@ -499,6 +523,7 @@ int main(void)
         cmocka_unit_test(test_predictions_stand_beside_the_measured_knees),
         cmocka_unit_test(test_the_page_begins_with_the_answer),
         cmocka_unit_test(test_the_answer_tells_two_protocols_apart),
+        cmocka_unit_test(test_retrieval_is_counted_by_distance_and_by_position),
         cmocka_unit_test(test_the_answer_is_inert_under_hostile_names),
         cmocka_unit_test(test_a_page_of_five_thousand_cells_is_below_three_megabytes),
         cmocka_unit_test(test_a_few_buckets_are_no_curve),
