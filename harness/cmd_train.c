@@ -138,6 +138,40 @@ static bool prepare_folder(const Run *run, Err *err)
             write_in_folder(folder, "tokenizer_config.json", &run->data.tokenizer_config, err));
 }
 
+/* What has been summed since the last row goes into a checkpoint as a row of its own, so that the next row is the one that a run without
+ * a stop would have written. */
+static const double means_step = -1.0;
+
+static void push_means(Run *run)
+{
+    LogRow row = {
+        .value = {
+                  [LOG_STEP] = means_step,
+                  [LOG_TOKENS] = (double)run->means.n,
+                  [LOG_SECONDS] = seconds_of(run),
+                  [LOG_RATE] = run->last.rate,
+                  [LOG_LOSS] = run->means.loss,
+                  [LOG_NORM] = run->means.norm,
+                  }
+    };
+    train_log_add(&run->log, &row);
+}
+
+/* Goes on from that row, and takes it off. */
+static void pop_means(Run *run)
+{
+    size_t n = train_log_n(&run->log);
+    if (n == 0) return;
+    LogRow row = train_log_row(&run->log, n - 1);
+    run->seconds = row.value[LOG_SECONDS];
+    if (row.value[LOG_STEP] != means_step) return;
+    run->means = (Means){.loss = row.value[LOG_LOSS],
+                         .norm = row.value[LOG_NORM],
+                         .n = (int64_t)row.value[LOG_TOKENS]};
+    run->last.rate = row.value[LOG_RATE];
+    run->log.len -= sizeof row;
+}
+
 /* Takes up a run where its checkpoint is; without one it starts from the beginning. */
 static bool resume(Run *run, Err *err)
 {
@@ -146,8 +180,7 @@ static bool resume(Run *run, Err *err)
         return false;
     if (run->log.len % sizeof(LogRow) != 0)
         return err_set(err, ERR_INPUT, "%s: the log in it is damaged", run->checkpoint);
-    size_t n = train_log_n(&run->log);
-    if (n > 0) run->seconds = train_log_row(&run->log, n - 1).value[LOG_SECONDS];
+    pop_means(run);
     for (int64_t step = 0; step < trainer_steps(run->trainer); step++) {
         const TrainPhase *phase = train_schedule_phase(&run->recipe.schedule, step);
         run->n_tokens += (int64_t)phase->n_rows * phase->length;
@@ -157,7 +190,10 @@ static bool resume(Run *run, Err *err)
 
 static bool write_checkpoint(Run *run, Err *err)
 {
-    return checkpoint_write(run->checkpoint, run->trainer, run->identity, &run->log, err);
+    push_means(run);
+    bool ok = checkpoint_write(run->checkpoint, run->trainer, run->identity, &run->log, err);
+    run->log.len -= sizeof(LogRow);
+    return ok;
 }
 
 static double mean_of(double sum, int64_t n)

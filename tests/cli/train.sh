@@ -43,6 +43,15 @@ sed 's/step [0-9]*/step N/' said
 "$ROPEWALK" train --recipe recipe.yaml --out stopped --threads 2 --resume --quiet > table || echo "resuming failed"
 same whole stopped && echo "the same bytes"
 
+# Stopped between two rows of the log, which are four steps apart here.
+"$ROPEWALK" train --recipe recipe.yaml --every 40 --out sparse --quiet >/dev/null || echo "training failed"
+"$ROPEWALK" train --recipe recipe.yaml --every 40 --out between >/dev/null 2>&1 &
+while kill -0 $! 2>/dev/null && ! [ -e between/checkpoint.safetensors ]; do sleep 0.02; done
+kill -INT $!
+wait $!
+"$ROPEWALK" train --recipe recipe.yaml --every 40 --out between --resume --quiet >/dev/null || echo "resuming failed"
+same sparse between && echo "the same between rows"
+
 # Longer rows under another setting.
 "$ROPEWALK" train --recipe recipe.yaml --init whole --out tuned --method linear --n-ctx 320 --steps 2 --quiet > table ||
     echo "tuning failed"
