@@ -48,9 +48,8 @@ void page_grid_heading(Page *page, const Grid *grid);
 /* "512: 87.5% (71.0% to 96.5%), n = 40, wilson95", or the status and message of a cell that is not done. Free with free(). */
 char *page_cell_note(const Grid *grid, const GridCell *cell, int64_t n_ctx, const char *label);
 
-/* The looks of settings by their methods, which stand together. Methods get hues in the order in which they appear; within a method the
- * tone rises with the row, and so with lambda or factor. No scaling is neutral. */
-void page_method_looks(const char *const *methods, size_t n, ChartLook *looks);
+/* The looks of a list's settings; looks has room for n_settings. */
+void page_setting_looks(const SeriesList *list, ChartLook *looks);
 
 /* The looks of a grid's rows; looks has room for n_rows. */
 void page_looks(const Grid *grid, ChartLook *looks);

@@ -83,12 +83,6 @@ static void put_cell(Buf *out, char *text)
     free(text);
 }
 
-static char *p_text(double p)
-{
-    if (isnan(p)) return str_dup("");
-    return p < 0.001 ? str_dup("<0.001") : str_format("%.3f", p);
-}
-
 /* The numbers of every setting in the order given. */
 static void put_table(Page *page, const SeriesList *list, const Yardstick *yardstick,
                       const size_t *order, size_t n)
@@ -112,7 +106,7 @@ static void put_table(Page *page, const SeriesList *list, const Yardstick *yards
         put_cell(out, order[i] == yardstick->best
                           ? str_dup("best")
                           : recommend_difference(yardstick, &verdict->regret, false));
-        put_cell(out, p_text(verdict->p_holm));
+        put_cell(out, recommend_p(verdict->p_holm));
         put_cell(out, recommend_difference(yardstick, &verdict->tax, false));
         put_cell(out, recommend_difference(yardstick, &verdict->gain, true));
         buf_printf(out, "<td>%s</td></tr>\n", verdict->on_front ? "front" : "");

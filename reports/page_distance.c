@@ -85,14 +85,10 @@ static Axis make_axis(const SeriesList *list, const Series *series, bool by_dist
                  .series = mem_zalloc(n + 1, sizeof *axis.series),
                  .notes = mem_zalloc((n + 1) * N_BUCKETS, sizeof *axis.notes)};
     ChartLook *looks = mem_zalloc(n + 1, sizeof *looks);
-    const char **methods = mem_alloc(n + 1, sizeof *methods);
-    for (size_t s = 0; s < n; s++)
-        methods[s] = list->settings[s].method;
-    page_method_looks(methods, n, looks);
+    page_setting_looks(list, looks);
     count_samples(series, by_distance, &axis);
     for (size_t s = 0; s < n; s++)
         add_series(list, s, &looks[s], &axis);
-    free(methods);
     free(looks);
     return axis;
 }

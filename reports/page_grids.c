@@ -11,7 +11,9 @@
 #include "reports/knee.h"
 #include "reports/page.h"
 
-void page_method_looks(const char *const *methods, size_t n, ChartLook *looks)
+/* Methods stand together, and get hues in the order in which they appear; within a method the tone rises with the row, and so with
+ * lambda or factor. No scaling is neutral. */
+static void method_looks(const char *const *methods, size_t n, ChartLook *looks)
 {
     int hue = -1;
     size_t first = 0;
@@ -29,12 +31,21 @@ void page_method_looks(const char *const *methods, size_t n, ChartLook *looks)
     }
 }
 
+void page_setting_looks(const SeriesList *list, ChartLook *looks)
+{
+    const char **methods = mem_alloc(list->n_settings + 1, sizeof *methods);
+    for (size_t i = 0; i < list->n_settings; i++)
+        methods[i] = list->settings[i].method;
+    method_looks(methods, list->n_settings, looks);
+    free(methods);
+}
+
 void page_looks(const Grid *grid, ChartLook *looks)
 {
     const char **methods = mem_alloc(grid->n_rows + 1, sizeof *methods);
     for (size_t row = 0; row < grid->n_rows; row++)
         methods[row] = grid->rows[row].method;
-    page_method_looks(methods, grid->n_rows, looks);
+    method_looks(methods, grid->n_rows, looks);
     free(methods);
 }
 

@@ -58,14 +58,10 @@ static Scatter make_scatter(const SeriesList *list, const Yardstick *yardstick)
                    .names = mem_zalloc(n + 1, sizeof *out.names),
                    .notes = mem_zalloc(n + 1, sizeof *out.notes)};
     ChartLook *looks = mem_zalloc(n + 1, sizeof *looks);
-    const char **methods = mem_alloc(n + 1, sizeof *methods);
-    for (size_t s = 0; s < n; s++)
-        methods[s] = list->settings[s].method;
-    page_method_looks(methods, n, looks);
+    page_setting_looks(list, looks);
     for (size_t s = 0; s < n; s++)
         if (!isnan(tax_of(yardstick, s)) && !isnan(gain_of(yardstick, s)))
             add_setting(list, yardstick, s, &looks[s], &out);
-    free(methods);
     free(looks);
     return out;
 }

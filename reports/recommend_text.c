@@ -52,7 +52,7 @@ static char *value_text(const Recommendation *answer, const Yardstick *yardstick
     return str_format("%.0f/%lld", verdict->value * (double)yardstick->n, (long long)yardstick->n);
 }
 
-static char *p_text(double p)
+char *recommend_p(double p)
 {
     if (isnan(p)) return str_dup("");
     if (p < 0.001) return str_dup("<0.001");
@@ -113,7 +113,7 @@ static void put_verdict(const Recommendation *answer, const Yardstick *yardstick
                    setting == yardstick->best
                        ? str_dup("best")
                        : recommend_difference(yardstick, &verdict->regret, false));
-    text_table_set(table, row, COL_P, p_text(verdict->p_holm));
+    text_table_set(table, row, COL_P, recommend_p(verdict->p_holm));
     text_table_set(table, row, COL_TAX, recommend_difference(yardstick, &verdict->tax, false));
     text_table_set(table, row, COL_GAIN, recommend_difference(yardstick, &verdict->gain, true));
     text_table_set(table, row, COL_FRONT, str_dup(verdict->on_front ? "front" : ""));
