@@ -276,6 +276,16 @@ void probe_add_position(ProbeResult *result, const PositionNll *position)
     cell->positions[cell->n_positions++] = *position;
 }
 
+void probe_add_reply(ProbeResult *result, const ReplyRow *reply)
+{
+    CellResult *cell = &result->cell;
+    cell->replies = mem_realloc(cell->replies, cell->n_replies + 1, sizeof *cell->replies);
+    cell->replies[cell->n_replies++] =
+        (ReplyRow){.model = probe_keep(result, str_dup(reply->model)),
+                   .system = probe_keep(result, str_dup(reply->system)),
+                   .n = reply->n};
+}
+
 void probe_result_free(ProbeResult *result)
 {
     for (size_t i = 0; i < result->n_strings; i++)
@@ -284,5 +294,6 @@ void probe_result_free(ProbeResult *result)
     free(result->cell.metrics);
     free(result->cell.trials);
     free(result->cell.positions);
+    free(result->cell.replies);
     *result = (ProbeResult){0};
 }

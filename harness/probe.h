@@ -146,6 +146,8 @@ Metric probe_mean(const char *name, const ClusterSum *clusters, size_t n_cluster
 
 void probe_add_trial(ProbeResult *result, const Trial *trial);
 void probe_add_position(ProbeResult *result, const PositionNll *position);
+/* Adds replies of one system; its strings are kept for as long as the result lives. */
+void probe_add_reply(ProbeResult *result, const ReplyRow *reply);
 void probe_result_free(ProbeResult *result);
 
 #endif

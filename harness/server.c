@@ -13,6 +13,7 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "harness/launch.h"
+#include "harness/progress.h"
 #include "harness/signals.h"
 #include "harness/version.h"
 
@@ -339,6 +340,14 @@ static void describe(void *context, size_t index, Buf *out)
     openai_describe(&model->server->found, out);
 }
 
+static void warn(void *context, const char *text)
+{
+    const ServerSource *source = context;
+    const ProgressLine line = progress_line_open(source->engine.plan->options->quiet);
+    progress_line_clear(&line);
+    fprintf(stderr, "warning: %s\n", text);
+}
+
 SweepSource server_source(ServerSource *source)
 {
     source->local = engine_source(&source->engine);
@@ -350,6 +359,7 @@ SweepSource server_source(ServerSource *source)
         .is_launched = is_launched,
         .n_at_once = n_at_once,
         .describe = describe,
+        .warn = warn,
         .context = source,
     };
 }

@@ -18,6 +18,8 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "base/str.h"
+#include "harness/cli_axis.h"
 #include "harness/sweep_rows.h"
 #include "harness/units.h"
 
@@ -59,6 +61,7 @@ typedef struct {
     SweepOutcome *out;
     int64_t *cell_ids; /* [n_cells] */
     size_t *pending;
+    StringList warned; /* what was warned of, each once */
 } Sweep;
 
 static bool pool_keeps_going(void *context)
@@ -83,6 +86,22 @@ static CellStatus status_of_error(ErrCode code)
     }
 }
 
+/* Puts who answered into the record of a cell, and marks one that is done where that was not who was there at the start. */
+static void keep_replies(Backend *backend, ProbeResult *result)
+{
+    ReplyList replies;
+    Buf remark = {0};
+    backend_take_replies(backend, &replies, &remark);
+    bool is_done = result->cell.status == CELL_DONE;
+    for (size_t i = 0; is_done && i < replies.n; i++)
+        probe_add_reply(result, &(ReplyRow){replies.items[i].model, replies.items[i].system,
+                                            replies.items[i].n});
+    if (is_done && remark.len)
+        result->cell.message = probe_keep(result, str_dup(buf_text(&remark)));
+    reply_list_free(&replies);
+    buf_free(&remark);
+}
+
 /* Runs one cell. False when it was dropped because the sweep stops. */
 static bool run_cell(Worker *worker, const PlanCell *cell, ProbeResult *result)
 {
@@ -99,6 +118,7 @@ static bool run_cell(Worker *worker, const PlanCell *cell, ProbeResult *result)
         probe_result_free(result);
         probe_end(result, status_of_error(err.code), "%s", err.text);
     }
+    keep_replies(&worker->backend, result);
     result->cell.seconds = clock_monotonic_s() - start;
     worker->cells_s += result->cell.seconds;
     result->cell.n_prefilled = backend_n_prefilled(&worker->backend) - n_before;
@@ -165,6 +185,22 @@ static Ended *next_ended(Pool *pool)
     return ended;
 }
 
+/* Warns of what a cell that is done is marked with: once for all cells of a model that are marked so. */
+static bool warn(Sweep *sweep, size_t cell, const char *mark, Err *err)
+{
+    const SweepConfig *config = sweep->config;
+    const Plan *plan = config->plan;
+    char *text = str_format("%s: %s", plan->models[plan->cells[cell].model].name, mark);
+    for (size_t i = 0; i < sweep->warned.n; i++) {
+        if (!str_equal(sweep->warned.items[i], text)) continue;
+        free(text);
+        return true;
+    }
+    string_list_add(&sweep->warned, text);
+    if (config->source.warn) config->source.warn(config->source.context, text);
+    return store_add_event(config->store, sweep->out->run_id, "warning", text, err);
+}
+
 static bool write_result(Sweep *sweep, size_t cell, const CellResult *result, Err *err)
 {
     const SweepConfig *config = sweep->config;
@@ -174,7 +210,8 @@ static bool write_result(Sweep *sweep, size_t cell, const CellResult *result, Er
     sweep->out->store_s += clock_monotonic_s() - start;
     sweep->out->n_ended++;
     if (config->on_cell) config->on_cell(config->context, cell, result);
-    return true;
+    return result->status != CELL_DONE || !result->message ||
+           warn(sweep, cell, result->message, err);
 }
 
 /* Ends a cell that is not run. */
@@ -487,6 +524,7 @@ bool sweep_run(const SweepConfig *config, SweepOutcome *out, Err *err)
     bool ok = run_pending(&sweep, err);
     free(sweep.cell_ids);
     free(sweep.pending);
+    string_list_free(&sweep.warned);
     Err closing = {0};
     double ended = clock_monotonic_s();
     bool closed =

@@ -21,7 +21,8 @@ typedef struct {
     int (*n_at_once)(void *context,
                      size_t model); /* cells that run elsewhere side by side; 0: n_jobs here */
     void (*describe)(void *context, size_t model,
-                     Buf *out); /* a line for the record, once it is loaded */
+                     Buf *out);                    /* a line for the record, once it is loaded */
+    void (*warn)(void *context, const char *text); /* tells the user, while the sweep goes on */
     void *context;
 } SweepSource;
 

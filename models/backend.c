@@ -48,6 +48,22 @@ int64_t backend_n_prefilled(const Backend *backend)
     return backend->ops->n_prefilled ? backend->ops->n_prefilled(backend->self) : 0;
 }
 
+void reply_list_free(ReplyList *list)
+{
+    for (size_t i = 0; i < list->n; i++) {
+        free(list->items[i].model);
+        free(list->items[i].system);
+    }
+    free(list->items);
+    *list = (ReplyList){0};
+}
+
+void backend_take_replies(Backend *backend, ReplyList *out, Buf *remark)
+{
+    *out = (ReplyList){0};
+    if (backend->ops->take_replies) backend->ops->take_replies(backend->self, out, remark);
+}
+
 Profile backend_profile(const Backend *backend)
 {
     return backend->ops->profile ? backend->ops->profile(backend->self) : (Profile){0};

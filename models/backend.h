@@ -7,6 +7,20 @@
 
 typedef struct Backend Backend;
 
+/* Replies of one system behind a server. */
+typedef struct {
+    char *model;  /* as the replies name it */
+    char *system; /* its fingerprint; "": none */
+    int64_t n;
+} Reply;
+
+typedef struct {
+    Reply *items;
+    size_t n;
+} ReplyList;
+
+void reply_list_free(ReplyList *list);
+
 typedef struct {
     const char *name;
     bool (*set_rope)(void *self, const RopeSpec *spec, int64_t n_ctx, Err *err);
@@ -19,6 +33,8 @@ typedef struct {
                      Err *err);
     int64_t (*n_prefilled)(const void *self); /* tokens computed so far; NULL: not known */
     Profile (*profile)(const void *self);     /* NULL: not known */
+    /* NULL: there are no replies, nothing is between the model and its numbers */
+    void (*take_replies)(void *self, ReplyList *out, Buf *remark);
     void (*close)(void *self);
 } BackendOps;
 
@@ -60,6 +76,10 @@ bool backend_generate(Backend *backend, const int32_t *tokens, int64_t n, int64_
 
 /* Tokens computed since open, counting recomputed ones; 0 where it is not known. */
 int64_t backend_n_prefilled(const Backend *backend);
+
+/* Hands over the replies since open or the last call, and appends to remark what is odd about who gave them. out is set and is for
+ * reply_list_free. */
+void backend_take_replies(Backend *backend, ReplyList *out, Buf *remark);
 
 /* Seconds in each phase of the engine since open; zeros where they are not known. */
 Profile backend_profile(const Backend *backend);

@@ -7,10 +7,13 @@
 #include "base/mem.h"
 #include "base/str.h"
 
+enum { MAX_NAMED = 4 }; /* systems in a remark */
+
 typedef struct {
     Openai *openai;
     const OpenaiServer *server;
-    int64_t n_sent; /* tokens */
+    int64_t n_sent;    /* tokens */
+    ReplyList replies; /* since they were last taken */
 } Remote;
 
 /* The server runs under what it was launched with. */
@@ -52,19 +55,47 @@ static bool check_status(const Remote *remote, int status, const char *why, Err 
                    openai_config(remote->openai)->address->base, status, why);
 }
 
-/* Two models behind one address, or another one after a restart. */
-static bool check_who(const Remote *remote, const Completion *reply, Err *err)
+/* Two models behind one address, or another one after a restart: its numbers are not those that were asked for. */
+static bool check_model(const Remote *remote, const Completion *reply, Err *err)
 {
     const OpenaiServer *server = remote->server;
-    if (!str_equal(reply->model, server->answers_as))
-        return err_set(err, ERR_NET,
-                       "the server changed: it answers as model \"%s\", at the start it was \"%s\"",
-                       reply->model, server->answers_as);
-    return str_equal(reply->fingerprint, server->fingerprint) ||
-           err_set(
-               err, ERR_NET,
-               "the server changed: its system_fingerprint is \"%s\", at the start it was \"%s\"",
-               reply->fingerprint, server->fingerprint);
+    return str_equal(reply->model, server->answers_as) ||
+           err_set(err, ERR_NET,
+                   "the server changed: it answers as model \"%s\", at the start it was \"%s\"",
+                   reply->model, server->answers_as);
+}
+
+/* The same model on another build, or on one of several machines, is no error: what it says is remarked upon. */
+static void count_reply(Remote *remote, const Completion *reply)
+{
+    ReplyList *list = &remote->replies;
+    for (size_t i = 0; i < list->n; i++) {
+        if (!str_equal(list->items[i].system, reply->fingerprint)) continue;
+        list->items[i].n++;
+        return;
+    }
+    list->items = mem_realloc(list->items, list->n + 1, sizeof *list->items);
+    list->items[list->n++] =
+        (Reply){.model = str_dup(reply->model), .system = str_dup(reply->fingerprint), .n = 1};
+}
+
+static void remote_take_replies(void *self, ReplyList *out, Buf *remark)
+{
+    Remote *remote = self;
+    size_t n_others = 0;
+    for (size_t i = 0; i < remote->replies.n; i++) {
+        const Reply *reply = &remote->replies.items[i];
+        if (str_equal(reply->system, remote->server->fingerprint)) continue;
+        if (++n_others > MAX_NAMED) continue;
+        buf_printf(remark, "%s\"%s\"",
+                   n_others == 1 ? "the server changed: its system_fingerprint is " : ", ",
+                   reply->system);
+    }
+    if (n_others > MAX_NAMED) buf_printf(remark, " and %zu others", n_others - MAX_NAMED);
+    if (n_others > 0)
+        buf_printf(remark, ", at the start it was \"%s\"", remote->server->fingerprint);
+    *out = remote->replies;
+    remote->replies = (ReplyList){0};
 }
 
 static bool check_length(const Remote *remote, int64_t n, int64_t n_new, Err *err)
@@ -100,9 +131,11 @@ static bool ask(Remote *remote, const CompletionAsk *what, Completion *reply, Er
         !openai_complete(remote->openai, what, &status, reply, why, err))
         return false;
     remote->n_sent += what->prompt.n;
-    if (check_status(remote, status, why, err) && check_who(remote, reply, err) &&
-        completion_check_prompt(reply, &what->prompt, err))
+    if (check_status(remote, status, why, err) && check_model(remote, reply, err) &&
+        completion_check_prompt(reply, &what->prompt, err)) {
+        count_reply(remote, reply);
         return true;
+    }
     completion_free(reply);
     return false;
 }
@@ -157,6 +190,7 @@ static void remote_close(void *self)
 {
     Remote *remote = self;
     openai_close(remote->openai);
+    reply_list_free(&remote->replies);
     free(remote);
 }
 
@@ -168,6 +202,7 @@ static const BackendOps remote_ops = {
     .score = remote_score,
     .generate = remote_generate,
     .n_prefilled = remote_n_prefilled,
+    .take_replies = remote_take_replies,
     .close = remote_close,
 };
 

@@ -110,7 +110,9 @@ bool page_cells(Page *page, Err *err)
         "SELECT model, metric, params, corpus, setting, n_ctx, depth, status, value, ci_low, ci_high, n,"
         " ci_method, round(seconds, 4) AS seconds, message FROM v_cell_all WHERE (place = 0 OR metric IS NULL)"
         " AND " REPORT_IN_SCOPE " ORDER BY " REPORT_KEY_ORDER;
-    if (!page_table(page, "Cells that are not done", REPORT_NOT_DONE_SQL, err)) return false;
+    if (!page_table(page, "Cells that are not done", REPORT_NOT_DONE_SQL, err) ||
+        !page_table(page, "Cells with a warning", REPORT_WARNED_SQL, err))
+        return false;
     size_t before = page->out->len;
     buf_puts(page->out, "<details><summary>All cells, with the first metric of each</summary>\n");
     size_t empty = page->out->len;

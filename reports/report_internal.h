@@ -62,12 +62,14 @@ double report_tie_rank(const char *method, double lambda);
  "model, model_hash, probe, protocol, params, corpus, method <> 'none', method, lambda IS NULL," \
  " lambda, factor IS NULL, factor, setting, n_ctx, depth, seed, precision, cell_key, generation, place"
 
-/* Cells that are not done, those that differ in depth alone counted together; ?1 as above. */
-#define REPORT_NOT_DONE_SQL                                                                      \
- "SELECT model, setting, n_ctx, probe, status, count(*) AS cells, message FROM v_cell_all"       \
- " WHERE status <> 'done' AND " REPORT_IN_SCOPE                                                  \
+/* Cells of a kind, those that differ in depth alone counted together; ?1 as above. */
+#define REPORT_CELLS_SQL(kind)                                                                   \
+ "SELECT model, setting, n_ctx, probe, status, count(DISTINCT cell_id) AS cells, message"        \
+ " FROM v_cell_all WHERE " kind " AND " REPORT_IN_SCOPE                                          \
  " GROUP BY model_hash, probe, protocol, params, setting_key, n_ctx, status, message"            \
  " ORDER BY model, model_hash, probe, params, method <> 'none', method, lambda IS NULL, lambda," \
  " factor IS NULL, factor, setting, n_ctx, status, message"
+#define REPORT_NOT_DONE_SQL REPORT_CELLS_SQL("status <> 'done'")
+#define REPORT_WARNED_SQL   REPORT_CELLS_SQL("status = 'done' AND message IS NOT NULL")
 
 #endif

@@ -99,5 +99,6 @@ bool report_md(Store *store, const ReportOptions *options, Buf *out, Err *err)
            put_query(store, "Engineer A against Engineer B", verdicts, options->run_id, out, err) &&
            put_query(store, "Cells that are not done", REPORT_NOT_DONE_SQL, options->run_id, out,
                      err) &&
+           put_query(store, "Cells with a warning", REPORT_WARNED_SQL, options->run_id, out, err) &&
            (!options->provenance || put_query(store, "Runs", runs, options->run_id, out, err));
 }

@@ -172,16 +172,25 @@ typedef struct {
     double sum_squares;
 } PositionNll;
 
+/* Replies of one system of a server that a cell was measured by. */
+typedef struct {
+    const char *model;
+    const char *system; /* its fingerprint; "": none */
+    int64_t n;
+} ReplyRow;
+
 /* Everything a finished cell holds. */
 typedef struct {
     CellStatus status;
-    const char *message; /* why not done; NULL when done */
+    const char *message; /* why not done; of a cell that is done, a warning; NULL: none */
     Metric *metrics;
     size_t n_metrics;
     Trial *trials;
     size_t n_trials;
     PositionNll *positions;
     size_t n_positions;
+    ReplyRow *replies;
+    size_t n_replies;
     double seconds;      /* wall */
     int64_t n_prefilled; /* tokens that were computed for it */
 } CellResult;

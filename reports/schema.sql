@@ -1,8 +1,8 @@
--- The results database of ropewalk, version 3. docs/results.md explains it with queries that work.
+-- The results database of ropewalk, version 4. docs/results.md explains it with queries that work.
 -- Numbers that are absent or not finite are NULL. Times are UTC in ISO 8601. Hashes and keys are SHA-256 in lower-case hexadecimal.
 
 PRAGMA application_id = 1380929605; -- "ROPE"
-PRAGMA user_version = 3;
+PRAGMA user_version = 4;
 
 CREATE TABLE run (
     id          INTEGER PRIMARY KEY,
@@ -195,6 +195,15 @@ CREATE TABLE audit (
     largest_residue REAL,         -- between the setting and its best θ' at the model, nats; NULL: not measured
     mean_residue    REAL,
     PRIMARY KEY (model_hash, setting_key, n_ctx)
+) STRICT, WITHOUT ROWID;
+
+-- Who answered for a cell that was measured through a server. A cell that is done has a message where that was not who was there at the start.
+CREATE TABLE reply (
+    cell_id     INTEGER NOT NULL REFERENCES cell (id),
+    model       TEXT NOT NULL,    -- as the replies name it
+    system_fingerprint TEXT NOT NULL, -- empty: the replies have none
+    n           INTEGER NOT NULL CHECK (n > 0), -- replies
+    PRIMARY KEY (cell_id, model, system_fingerprint)
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE event (

@@ -14,7 +14,7 @@ typedef struct sqlite3 sqlite3;
 
 /* "ROPE" as SQLite's application id. */
 #define STORE_APPLICATION_ID 0x524f5045
-enum { STORE_SCHEMA_VERSION = 3 };
+enum { STORE_SCHEMA_VERSION = 4 };
 
 /* Opens for writing, creates when absent (":memory:" for tests), takes the writer's lock: a file
  * beside the database that names pid, host and start. A dead process's lock and its running cells

@@ -9,7 +9,7 @@
  *
  * An upgrade drops what an older version has and this one does not, adds what a fresh database has besides, and must then pass the same
  * check. Version 1 left its tables prediction and audit empty; they are made anew. Version 2 lacks
- * model_shape and verification. */
+ * model_shape and verification, version 3 reply. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>

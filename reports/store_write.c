@@ -56,6 +56,7 @@ static const char *const sql_texts[SQL_COUNT] = {
     [SQL_CLEAR_METRICS] = "DELETE FROM metric WHERE cell_id = ?",
     [SQL_CLEAR_TRIALS] = "DELETE FROM trial WHERE cell_id = ?",
     [SQL_CLEAR_POSITIONS] = "DELETE FROM position_nll WHERE cell_id = ?",
+    [SQL_CLEAR_REPLIES] = "DELETE FROM reply WHERE cell_id = ?",
     [SQL_ADD_METRIC] =
         "INSERT INTO metric (cell_id, name, place, unit, direction, value, n, ci_low, ci_high, ci_method)"
         " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
@@ -66,6 +67,8 @@ static const char *const sql_texts[SQL_COUNT] = {
     [SQL_ADD_POSITION] =
         "INSERT INTO position_nll (cell_id, bucket, cluster, first, last, n, sum, sum_squares)"
         " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+    [SQL_ADD_REPLY] =
+        "INSERT INTO reply (cell_id, model, system_fingerprint, n) VALUES (?, ?, ?, ?)",
     [SQL_ADD_EVENT] = "INSERT INTO event (run_id, at, level, text) VALUES (?, ?, ?, ?)",
     [SQL_ADD_VERIFICATION] =
         "INSERT INTO verification (cell_id, at, outcome, detail, version, machine, blas)"
@@ -384,7 +387,7 @@ bool store_plan_cell(Store *store, int64_t run_id, const CellRequest *request, i
 
 static bool clear_cell(Store *store, int64_t cell_id, Err *err)
 {
-    for (SqlId id = SQL_CLEAR_METRICS; id <= SQL_CLEAR_POSITIONS; id++) {
+    for (SqlId id = SQL_CLEAR_METRICS; id <= SQL_CLEAR_REPLIES; id++) {
         Stmt *stmt = ready(store, id, err);
         if (!stmt) return false;
         stmt_put_i64(stmt, cell_id);
@@ -465,6 +468,17 @@ static bool add_position(Store *store, int64_t cell_id, const PositionNll *posit
     return stmt_run(stmt, err);
 }
 
+static bool add_reply(Store *store, int64_t cell_id, const ReplyRow *reply, Err *err)
+{
+    Stmt *stmt = ready(store, SQL_ADD_REPLY, err);
+    if (!stmt) return false;
+    stmt_put_i64(stmt, cell_id);
+    stmt_put_text(stmt, or_empty(reply->model));
+    stmt_put_text(stmt, or_empty(reply->system));
+    stmt_put_i64(stmt, reply->n);
+    return stmt_run(stmt, err);
+}
+
 bool store_finish_cell(Store *store, int64_t cell_id, int64_t run_id, const CellResult *result,
                        Err *err)
 {
@@ -476,6 +490,8 @@ bool store_finish_cell(Store *store, int64_t cell_id, int64_t run_id, const Cell
         ok = add_trial(store, cell_id, &result->trials[i], err);
     for (size_t i = 0; ok && i < result->n_positions; i++)
         ok = add_position(store, cell_id, &result->positions[i], err);
+    for (size_t i = 0; ok && i < result->n_replies; i++)
+        ok = add_reply(store, cell_id, &result->replies[i], err);
     return store_end(store, ok, err);
 }
 

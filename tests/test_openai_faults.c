@@ -64,7 +64,6 @@ static const Case score_cases[] = {
     {FAULT_TRUNCATED,    FAKE_VLLM, ERR_TRUNCATED, "says that it cut"                        },
     {FAULT_NO_USAGE,     FAKE_VLLM, ERR_NET,       "no usage.prompt_tokens"                  },
     {FAULT_OTHER_MODEL,  FAKE_VLLM, ERR_NET,       "answers as model \"not-walker\""         },
-    {FAULT_OTHER_SYSTEM, FAKE_VLLM, ERR_NET,       "system_fingerprint is \"fp_1\""          },
     {FAULT_HTML,         FAKE_VLLM, ERR_NET,       "begins \"<html><body>a proxy was here \\"},
     {FAULT_NAN,          FAKE_VLLM, ERR_NET,       "not the JSON of a completion"            },
     {FAULT_DEEP,         FAKE_VLLM, ERR_NET,       "not the JSON of a completion"            },
@@ -98,6 +97,46 @@ static void test_a_reply_that_is_not_about_the_prompt_is_no_score(void **state)
         assert_ok(score(f, &nll, &err), &err);
         assert_close(nll, right, 0.0, 0.0);
     }
+}
+
+static void expect_reply(const Reply *reply, const char *system, int64_t n)
+{
+    assert_string_equal(reply->model, "walker");
+    assert_string_equal(reply->system, system);
+    assert_int_equal(reply->n, n);
+}
+
+static void test_replies_of_another_system_stand_and_are_remarked_upon(void **state)
+{
+    OpenaiFixture *f = *state;
+    Err err;
+    double nll, right;
+    ReplyList replies;
+    Buf remark = {0};
+    openai_fixture_open(f);
+    assert_ok(score(f, &right, &err), &err);
+    backend_take_replies(&f->backend, &replies, &remark);
+    assert_int_equal(replies.n, 1);
+    expect_reply(&replies.items[0], "fp_0", 1);
+    assert_int_equal(remark.len, 0);
+    reply_list_free(&replies);
+    f->fake->fault = FAULT_OTHER_SYSTEM;
+    f->fake->first_fault = 2; /* one has gone, and the next goes well */
+    for (int i = 0; i < 3; i++) {
+        assert_ok(score(f, &nll, &err), &err);
+        assert_close(nll, right, 0.0, 0.0);
+    }
+    backend_take_replies(&f->backend, &replies, &remark);
+    assert_int_equal(replies.n, 2);
+    expect_reply(&replies.items[0], "fp_0", 1);
+    expect_reply(&replies.items[1], "fp_1", 2);
+    assert_string_equal(buf_text(&remark), "the server changed: its system_fingerprint is "
+                                           "\"fp_1\", at the start it was \"fp_0\"");
+    reply_list_free(&replies);
+    buf_clear(&remark);
+    backend_take_replies(&f->backend, &replies, &remark);
+    assert_true(replies.n == 0 && remark.len == 0);
+    buf_free(&remark);
 }
 
 static void test_an_answer_from_a_cut_prompt_is_no_answer(void **state)
@@ -371,6 +410,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         SERVER_TEST(test_a_reply_that_is_not_about_the_prompt_is_no_score),
+        SERVER_TEST(test_replies_of_another_system_stand_and_are_remarked_upon),
         SERVER_TEST(test_an_answer_from_a_cut_prompt_is_no_answer),
         SERVER_TEST(test_a_server_with_misaligned_scores_is_seen_through_at_the_start),
         SERVER_TEST(test_misaligned_vllm_scores_are_not_used),

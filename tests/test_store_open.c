@@ -76,13 +76,14 @@ static void test_a_newer_schema_is_refused(void **state)
     (void)state;
     const char *path = store_fresh_path();
     store_make_database(path);
-    run_sql(path, "PRAGMA user_version = 4");
-    refuse(path, "newer ropewalk (schema version 4, this one knows 3)");
+    run_sql(path, "PRAGMA user_version = 5");
+    refuse(path, "newer ropewalk (schema version 5, this one knows 4)");
 }
 
 /* Turns a database into one of version 1, as that program made it. */
 static const char to_version_1[] =
     "DROP TABLE prediction; DROP TABLE audit; DROP TABLE model_shape; DROP TABLE verification;"
+    "DROP TABLE reply;"
     "CREATE TABLE prediction (id INTEGER PRIMARY KEY, run_id INTEGER NOT NULL REFERENCES run (id),"
     " model_hash TEXT NOT NULL REFERENCES model (hash), setting_key TEXT REFERENCES setting (key),"
     " n_ctx INTEGER, quantity TEXT NOT NULL, value REAL, source TEXT NOT NULL) STRICT;"
@@ -123,7 +124,7 @@ static void test_an_older_schema_is_brought_up_to_date_by_the_writer(void **stat
     store_close(store);
     store = store_open_read_only(path, &err);
     assert_ok(store, &err);
-    assert_int_equal(store_count(store, "PRAGMA user_version"), 3);
+    assert_int_equal(store_count(store, "PRAGMA user_version"), 4);
     assert_int_equal(store_count(store, "SELECT count(verdict) FROM audit"), 0);
     store_close(store);
 }
@@ -135,9 +136,11 @@ static void test_an_upgrade_keeps_the_verdicts_of_version_2(void **state)
     Err err;
     const char *path = store_fresh_path();
     store_make_database(path);
-    run_sql(path, "INSERT INTO audit (model_hash, setting_key, n_ctx, seed, verdict)"
-                  " SELECT model_hash, setting_key, 256, 1, 'kept' FROM cell LIMIT 1;"
-                  "DROP TABLE model_shape; DROP TABLE verification; PRAGMA user_version = 2");
+    run_sql(
+        path,
+        "INSERT INTO audit (model_hash, setting_key, n_ctx, seed, verdict)"
+        " SELECT model_hash, setting_key, 256, 1, 'kept' FROM cell LIMIT 1;"
+        "DROP TABLE model_shape; DROP TABLE verification; DROP TABLE reply; PRAGMA user_version = 2");
     for (int i = 0; i < 2; i++) {
         Store *store = i == 0 ? store_open_read_only(path, &err) : store_open(path, &err);
         assert_ok(store, &err);

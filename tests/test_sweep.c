@@ -15,18 +15,21 @@
 typedef struct {
     double nan_lambda;     /* scores of this setting are NaN; 0: none */
     double failing_lambda; /* scoring under this setting is an error; 0: none */
+    double other_lambda;   /* scores of this setting are another system's; 0: none */
     int64_t roomy_n_ctx;   /* longer timelines take more memory than any machine has; 0: none do */
     ErrCode load_error;
     atomic_int n_calls; /* of keep_going */
     int stop_at_call;   /* keep_going is false from this call on; 0: never */
     int n_loads;
     size_t n_cells_told; /* by on_cell */
+    int n_warnings;
 } Source;
 
 typedef struct {
     Backend fake;
     const Source *source;
     double lambda;
+    int64_t n_scored; /* since replies were last taken */
 } Wrapped;
 
 static bool wrapped_set_rope(void *self, const RopeSpec *spec, int64_t n_ctx, Err *err)
@@ -56,6 +59,7 @@ static bool wrapped_score(void *self, const int32_t *tokens, int64_t n, const ui
     if (wrapped->source->failing_lambda == wrapped->lambda)
         return err_set(err, ERR_INPUT, "the fake was told to fail");
     if (!backend_score(&wrapped->fake, tokens, n, want, out, err)) return false;
+    wrapped->n_scored++;
     if (wrapped->source->nan_lambda == wrapped->lambda) out[n - 2].nll = (double)NAN;
     return true;
 }
@@ -65,6 +69,19 @@ static bool wrapped_generate(void *self, const int32_t *tokens, int64_t n, int64
 {
     Wrapped *wrapped = self;
     return backend_generate(&wrapped->fake, tokens, n, n_new, out, err);
+}
+
+static void wrapped_take_replies(void *self, ReplyList *out, Buf *remark)
+{
+    Wrapped *wrapped = self;
+    bool is_other = wrapped->source->other_lambda == wrapped->lambda;
+    int64_t n = wrapped->n_scored;
+    wrapped->n_scored = 0;
+    if (wrapped->source->other_lambda == 0.0 || n == 0) return;
+    out->items = mem_zalloc(1, sizeof *out->items);
+    out->items[out->n++] =
+        (Reply){.model = str_dup("m"), .system = str_dup(is_other ? "b" : "a"), .n = n};
+    if (is_other) buf_puts(remark, "system b");
 }
 
 static void wrapped_close(void *self)
@@ -81,6 +98,7 @@ static const BackendOps wrapped_ops = {
     .decode = wrapped_decode,
     .score = wrapped_score,
     .generate = wrapped_generate,
+    .take_replies = wrapped_take_replies,
     .close = wrapped_close,
 };
 
@@ -132,6 +150,13 @@ static void source_on_cell(void *context, size_t cell, const CellResult *result)
     source->n_cells_told++;
 }
 
+static void source_warn(void *context, const char *text)
+{
+    Source *source = context;
+    source->n_warnings++;
+    assert_string_equal(text, "fake: system b");
+}
+
 static const FixtureAsk small = {
     .methods = {"none", "ntk:lambda=2",        "ntk:lambda=4", "ntk:lambda=auto-each"},
     .probes = {"passkey:depths=3,trials=2"     },
@@ -153,6 +178,7 @@ static bool try_run(const FixtureAsk *ask, Source *source, Store *store, SweepCo
                                   .unload = source_unload,
                                   .open = source_open,
                                   .bytes = source_bytes,
+                                  .warn = source_warn,
                                   .context = source};
     if (config.n_jobs == 0) config.n_jobs = 1;
     config.n_threads = 1;
@@ -364,6 +390,44 @@ static void test_sweep_failed_cells_do_not_stop_it_and_run_again(void **state)
     store_close(store);
 }
 
+static void test_sweep_cells_of_another_system_stand_marked_with_one_warning(void **state)
+{
+    (void)state;
+    Source source = {.other_lambda = 4.0};
+    Store *store = open_store(":memory:");
+    SweepOutcome outcome = run(&small, &source, store, (SweepConfig){.n_jobs = 2});
+    assert_int_equal(outcome.counts[CELL_DONE], SMALL_CELLS);
+    assert_int_equal(source.n_warnings, 1);
+    assert_int_equal(count_rows(store, "SELECT count(*) FROM event WHERE level = 'warning' AND "
+                                       "text = 'fake: system b'"),
+                     1);
+    assert_int_equal(count_rows(store, "SELECT count(*) FROM cell WHERE message IS NOT NULL"), 9);
+    assert_int_equal(count_rows(store, "SELECT count(*) FROM cell JOIN reply ON cell_id = id WHERE "
+                                       "system_fingerprint = iif(message IS NULL, 'a', 'b') AND "
+                                       "model = 'm' AND n >= 2"),
+                     SMALL_CELLS);
+    Err err = {0};
+    Buf out = {0};
+    assert_ok(report_find("md")->write(store, &(ReportOptions){0}, &out, &err), &err);
+    assert_non_null(strstr(buf_text(&out), "## Cells with a warning"));
+    assert_non_null(strstr(buf_text(&out), "| 320 | passkey | done | 3 | system b |"));
+    buf_free(&out);
+    store_close(store);
+}
+
+static void test_sweep_failed_cells_have_no_replies_of_earlier_cells(void **state)
+{
+    (void)state;
+    Source source = {.other_lambda = 4.0, .nan_lambda = 2.0};
+    Store *store = open_store(":memory:");
+    run(&small, &source, store, (SweepConfig){0});
+    assert_int_equal(count_rows(store, "SELECT count(*) FROM cell JOIN reply ON cell_id = id WHERE "
+                                       "status <> 'done'"),
+                     0);
+    assert_int_equal(count_rows(store, "SELECT count(DISTINCT n) FROM reply"), 1);
+    store_close(store);
+}
+
 static void test_sweep_skips_lengths_that_do_not_fit_the_memory(void **state)
 {
     (void)state;
@@ -464,6 +528,8 @@ int main(void)
         cmocka_unit_test(test_sweep_fresh_runs_again_and_deletes_nothing),
         cmocka_unit_test(test_sweep_nan_at_one_setting_leaves_the_others_alone),
         cmocka_unit_test(test_sweep_failed_cells_do_not_stop_it_and_run_again),
+        cmocka_unit_test(test_sweep_cells_of_another_system_stand_marked_with_one_warning),
+        cmocka_unit_test(test_sweep_failed_cells_have_no_replies_of_earlier_cells),
         cmocka_unit_test(test_sweep_skips_lengths_that_do_not_fit_the_memory),
         cmocka_unit_test(test_sweep_model_that_does_not_fit_is_skipped_and_a_bad_one_is_an_error),
         cmocka_unit_test(test_sweep_cells_that_cannot_be_run_are_recorded_without_loading),

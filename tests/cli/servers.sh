@@ -73,6 +73,14 @@ show sweep --model "$url#walker" --tokenizer "$WALKER" --as-served --max-retries
 sqlite3 d.db "select status, count(*) > 0 from cell group by 1 order by 1"
 stop_server
 
+echo "# a server whose fingerprint changes in the middle: its cells stand, marked, with one warning"
+start_server none changes=20
+show sweep --model "$url#walker" --tokenizer "$WALKER" --as-served --db h.db "${probes[@]}" | tail -2
+sqlite3 h.db "select status, message, count(*) from cell group by 1, 2 order by 2" "select level, text from event where level = 'warning'" \
+    "select count(distinct cell_id), model, system_fingerprint from reply group by 2, 3"
+"$ROPEWALK" report --db h.db --format md | sed -n '/with a warning/,$p' | cut -c 1-90
+stop_server
+
 echo "# a server for each setting"
 port=$((20000 + $$ % 20000))
 show sweep --model "http://127.0.0.1:$port#walker" --tokenizer "$WALKER" --method none,ntk --lambda 4 --db c.db "${probes[@]}" \

@@ -2,7 +2,8 @@
  *
  * Serves a model by the engine under a setting, on a port or, with 0, on any that it then writes to standard output. It ends at SIGTERM, or when
  * standard input does with "stdin". Other options: "llama" and "echo" (the shape), "key=K" (that is wanted), "n_ctx=N" (that is told),
- * "dies=N" (closes every connection after N completions), "hangs=N" (from the Nth on), "fails" (ends at once). */
+ * "dies=N" (closes every connection after N completions), "hangs=N" (from the Nth on), "changes=N" (answers as another
+ * system from the Nth on), "fails" (ends at once). */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -50,6 +51,7 @@ static void set_option(FakeCompletions *fake, const char *option)
     if (str_starts_with(option, "key=")) fake->key = value;
     if (str_starts_with(option, "n_ctx=")) fake->n_ctx = number(value);
     if (str_starts_with(option, "dies=")) set_fault(fake, FAULT_DEAD, value);
+    if (str_starts_with(option, "changes=")) set_fault(fake, FAULT_OTHER_SYSTEM, value);
     if (str_starts_with(option, "hangs=")) set_fault(fake, FAULT_HANG, value);
 }
 
