@@ -16,8 +16,9 @@ enum {
     TINY_MODEL_PARAMS = 20000000,   /* below, tiles are too small to share at all */
 };
 
-size_t engine_session_bytes(const PlanModel *model, int64_t n_ctx)
+size_t engine_session_bytes(const Plan *plan, size_t index, int64_t n_ctx)
 {
+    const PlanModel *model = &plan->models[index];
     size_t largest = 0;
     for (size_t s = 0; s < model->n_settings; s++) {
         RopeTable table;
@@ -26,7 +27,7 @@ size_t engine_session_bytes(const PlanModel *model, int64_t n_ctx)
         size_t bytes = session_bytes(&model->config, n_ctx, &table);
         if (bytes > largest) largest = bytes;
     }
-    return largest;
+    return largest + plan_kept_bytes(plan, index, n_ctx);
 }
 
 EngineSplit engine_split(const Plan *plan)
@@ -96,7 +97,7 @@ static bool engine_open(void *context, size_t index, int64_t n_ctx_max,
 static size_t engine_bytes(void *context, size_t index, int64_t n_ctx_max)
 {
     EngineSource *source = context;
-    return engine_session_bytes(&source->plan->models[index], n_ctx_max);
+    return engine_session_bytes(source->plan, index, n_ctx_max);
 }
 
 SweepSource engine_source(EngineSource *source)

@@ -17,8 +17,8 @@ typedef struct {
 /* The backends of a sweep; the source must outlive them. */
 SweepSource engine_source(EngineSource *source);
 
-/* Bytes of a timeline of n_ctx tokens under the setting that takes most. */
-size_t engine_session_bytes(const PlanModel *model, int64_t n_ctx);
+/* Bytes of a timeline of n_ctx tokens on a model of the plan, under the setting that takes most, with the scores it keeps. */
+size_t engine_session_bytes(const Plan *plan, size_t index, int64_t n_ctx);
 
 typedef struct {
     int n_jobs;

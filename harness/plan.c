@@ -2,8 +2,9 @@
  *
  * The order is the whole economy of a sweep, since a session keeps what two prompts in a row share. Cells are sorted by model and
  * setting (a new table empties the session), then by probe. A probe with depths runs by the needle's position, depth × n_ctx, falling
- * and across all lengths: filler is one stream, so each prompt shares all tokens before its needle with the one before. A probe without
- * depths runs by rising length. Where the table depends on n_ctx, no two lengths share anything, and length comes first.
+ * and across all lengths: filler is one stream, so each prompt shares all tokens before its needle with the one before. Cells whose texts
+ * are the beginnings of a longer length's run by falling length, since the scores of the longest answer them; a probe without depths else by
+ * rising length. Where the table depends on n_ctx, no two lengths share anything, and length comes first.
  *
  * The key of a cell is the hash of a text with one line for each thing that can change its number, and of nothing else: neither labels
  * nor the other cells of the sweep, nor threads, jobs or paths. */
@@ -304,6 +305,14 @@ static ProbeInput make_input(const Plan *plan, size_t model, size_t probe)
     };
 }
 
+/* Bytes of kept scores; what a server has computed is not kept, nor what takes too much memory. */
+static size_t count_kept(const PlanModel *model, const ProbeInput *input, int64_t n_ctx)
+{
+    const Probe *probe = input->spec->probe;
+    size_t bytes = probe->kept_bytes && !model->server ? probe->kept_bytes(input, n_ctx) : 0;
+    return bytes <= PLAN_MAX_KEPT ? bytes : 0;
+}
+
 static void make_checks(Plan *plan)
 {
     plan->checks =
@@ -317,6 +326,8 @@ static void make_checks(Plan *plan)
                 check->n_lead = input.n_lead;
                 check->n_fixed = input.n_fixed;
                 check->status = input.spec->probe->check(&input, plan->n_ctx[i], check->why);
+                if (check->status == CELL_PENDING)
+                    check->kept_bytes = count_kept(&plan->models[m], &input, plan->n_ctx[i]);
             }
         }
     }
@@ -376,10 +387,13 @@ typedef struct {
 static Rank rank_of(const Plan *plan, const PlanCell *cell)
 {
     double n_ctx = (double)plan->n_ctx[cell->length];
-    bool alone = rope_spec_depends_on_n_ctx(&plan_setting(plan, cell)->spec);
+    bool is_kept = plan_check(plan, cell)->kept_bytes > 0;
+    bool alone = !is_kept && rope_spec_depends_on_n_ctx(&plan_setting(plan, cell)->spec);
     return (Rank){
         .group = alone ? cell->length : 0,
-        .position = isnan(cell->depth) ? n_ctx : -cell->depth * n_ctx,
+        .position = is_kept              ? -n_ctx
+                    : isnan(cell->depth) ? n_ctx
+                                         : -cell->depth * n_ctx,
         .n_ctx = n_ctx,
     };
 }
@@ -464,11 +478,33 @@ int64_t plan_n_ctx(const Plan *plan, const PlanCell *cell)
     return plan->n_ctx[cell->length];
 }
 
+bool plan_is_nested(const Plan *plan, const PlanCell *cell)
+{
+    return plan_check(plan, cell)->kept_bytes > 0 && !plan->options->no_reuse &&
+           !rope_spec_depends_on_n_ctx(&plan_setting(plan, cell)->spec);
+}
+
+size_t plan_kept_bytes(const Plan *plan, size_t model, int64_t n_ctx_max)
+{
+    size_t most = 0;
+    for (size_t p = 0; p < plan->n_probes && !plan->options->no_reuse; p++) {
+        size_t n_kept = 0, bytes = 0;
+        for (size_t i = 0; i < plan->n_lengths && plan->n_ctx[i] <= n_ctx_max; i++) {
+            size_t own = find_check(plan, model, p, i)->kept_bytes;
+            n_kept += own > 0;
+            if (own > bytes) bytes = own;
+        }
+        if (n_kept > 1 && bytes > most) most = bytes; /* one length alone serves no other */
+    }
+    return most;
+}
+
 ProbeInput plan_input(const Plan *plan, const PlanCell *cell)
 {
     ProbeInput input = make_input(plan, cell->model, cell->probe);
     input.n_lead = plan_check(plan, cell)->n_lead;
     input.n_fixed = plan_check(plan, cell)->n_fixed;
+    input.is_kept = plan_check(plan, cell)->kept_bytes > 0 && !plan->options->no_reuse;
     return input;
 }
 

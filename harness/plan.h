@@ -12,6 +12,7 @@ enum {
     PLAN_MAX_CELLS_ASKED = 100000,  /* more need --yes */
     PLAN_MAX_CELLS = 10000000,      /* more are refused */
     PLAN_DEFAULT_TARGET_MAX = 8192, /* where --target-max is not given */
+    PLAN_MAX_KEPT = 1 << 28,        /* bytes of scores that are kept in a timeline */
 };
 
 /* A setting to run; settings whose tables are equal at every length of the plan are one. */
@@ -50,6 +51,8 @@ typedef struct {
     char why[PROBE_WHY_SIZE];
     int64_t n_lead; /* of ProbeInput */
     int64_t n_fixed;
+    size_t
+        kept_bytes; /* of scores that answer the cells of shorter lengths; 0: they do not, or are not kept */
 } PlanCheck;
 
 typedef struct {
@@ -97,6 +100,12 @@ const PlanModel *plan_model(const Plan *plan, const PlanCell *cell);
 const PlanSetting *plan_setting(const Plan *plan, const PlanCell *cell);
 const PlanCheck *plan_check(const Plan *plan, const PlanCell *cell);
 int64_t plan_n_ctx(const Plan *plan, const PlanCell *cell);
+
+/* Whether the cell's texts are among those of the longest length of its setting and probe, whose kept scores answer it. */
+bool plan_is_nested(const Plan *plan, const PlanCell *cell);
+
+/* Most bytes of scores that a timeline of a model keeps for cells of n_ctx_max tokens at most. */
+size_t plan_kept_bytes(const Plan *plan, size_t model, int64_t n_ctx_max);
 
 /* What a cell's probe is given. */
 ProbeInput plan_input(const Plan *plan, const PlanCell *cell);

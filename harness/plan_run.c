@@ -115,9 +115,9 @@ static double memory_peak(const Plan *plan, int n_jobs)
     for (size_t m = 0; m < plan->n_models; m++) {
         const PlanModel *model = &plan->models[m];
         if (model->server) continue;
-        double bytes =
-            (double)model->owned_bytes +
-            (double)n_jobs * (double)engine_session_bytes(model, plan->n_ctx[plan->n_lengths - 1]);
+        double bytes = (double)model->owned_bytes +
+                       (double)n_jobs *
+                           (double)engine_session_bytes(plan, m, plan->n_ctx[plan->n_lengths - 1]);
         if (bytes > peak) peak = bytes;
     }
     return peak;

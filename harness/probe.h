@@ -55,6 +55,8 @@ typedef struct {
         n_lead; /* tokens of a prompt before its filler, and around it in all; 0: not measured */
     int64_t n_fixed;
     bool no_reuse; /* asks for every token of an answer by a pass of its own */
+    bool
+        is_kept; /* scores of this cell's texts are kept, or of longer texts that begin with them */
 } ProbeInput;
 
 /* Work of a cell, without what its prompts share. */
@@ -88,6 +90,9 @@ struct Probe {
     void (*measure)(ProbeInput *input);
     /* Work of a cell that check lets through, after one of n_ctx_before under the same table on the same timeline; 0: after none. */
     ProbeCost (*cost)(const ProbeInput *input, int64_t n_ctx, double depth, int64_t n_ctx_before);
+    /* Bytes of the scores of a cell's texts, where the texts of the cells of shorter lengths are their beginnings, scored alike: kept,
+     * they answer those cells. NULL: they never are. */
+    size_t (*kept_bytes)(const ProbeInput *input, int64_t n_ctx);
     /* Runs a cell; the backend's rotation is set. A cell that cannot be run, or whose numbers are not finite, is a result and
      * not an error. Errors: CANCELLED, and whatever the backend reports. */
     bool (*run)(const ProbeInput *input, int64_t n_ctx, double depth, Backend *backend,

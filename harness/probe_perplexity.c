@@ -128,12 +128,16 @@ static CellStatus check(const ProbeInput *input, int64_t n_ctx, char why[PROBE_W
     return status;
 }
 
-/* A single window that begins as the last cell's did goes on from there; windows else have nothing in common. */
-static int64_t rows_held(const ProbeInput *input, const WindowList *windows, int64_t n_ctx_before)
+/* Windows of `truncated` begin with their documents at every length; windows else have nothing in common. */
+static size_t kept_bytes(const ProbeInput *input, int64_t n_ctx)
 {
-    bool shares = windows->n == 1 && !input->no_reuse &&
-                  probe_value(input->spec, "protocol") == PROTOCOL_TRUNCATED;
-    return shares ? max_i64(0, n_ctx_before - 1) : 0;
+    if (probe_value(input->spec, "protocol") != PROTOCOL_TRUNCATED) return 0;
+    char why[PROBE_WHY_SIZE];
+    WindowList windows;
+    lay_out(input, n_ctx, &windows, why);
+    size_t bytes = windows.n * backend_kept_bytes(n_ctx);
+    windows_free(&windows);
+    return bytes;
 }
 
 static ProbeCost cost(const ProbeInput *input, int64_t n_ctx, double depth, int64_t n_ctx_before)
@@ -142,15 +146,15 @@ static ProbeCost cost(const ProbeInput *input, int64_t n_ctx, double depth, int6
     char why[PROBE_WHY_SIZE];
     WindowList windows;
     ProbeCost sum = {0};
+    if (input->is_kept && n_ctx_before >= n_ctx) return sum;
     lay_out(input, n_ctx, &windows, why);
-    int64_t held = rows_held(input, &windows, n_ctx_before);
     for (size_t i = 0; i < windows.n; i++) {
         const Window *window = &windows.items[i];
         int64_t n = window_n_tokens(window, probe_with_bos(input->spec, input->text)) - 1;
         int64_t n_scored = input->no_reuse ? n : window->end - window->score_first;
-        sum.n_tokens += max_i64(0, n - held);
-        sum.n_pairs += ((double)n * (double)n - (double)held * (double)held) / 2.0;
-        sum.n_scored += max_i64(0, min_i64(n_scored, n - held));
+        sum.n_tokens += n;
+        sum.n_pairs += (double)n * (double)n / 2.0;
+        sum.n_scored += n_scored;
     }
     windows_free(&windows);
     return sum;
@@ -353,5 +357,6 @@ const Probe probe_perplexity = {
     .plan = plan,
     .check = check,
     .cost = cost,
+    .kept_bytes = kept_bytes,
     .run = run,
 };

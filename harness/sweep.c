@@ -248,6 +248,7 @@ static int open_workers(Pool *pool, Worker *workers, int n_jobs, int64_t n_ctx_m
     size_t model = config->plan->cells[pool->pending[0]].model;
     SessionOptions options = {.n_threads = config->n_threads,
                               .no_reuse = config->plan->options->no_reuse,
+                              .kept_bytes = plan_kept_bytes(config->plan, model, n_ctx_max),
                               .keep_going = pool_keeps_going,
                               .context = pool};
     int n = 0;

@@ -23,7 +23,9 @@ Unit *units_make(const Plan *plan, const size_t *cells, size_t n, int n_jobs, si
     Unit *units = mem_alloc(n + 1, sizeof *units), *last = NULL;
     *n_units = 0;
     for (size_t i = 0; i < n; i++) {
-        if (last && last->n < most && same_unit(plan, cells[last->first], cells[i])) {
+        const PlanCell *cell = &plan->cells[cells[i]];
+        bool has_room = last && (last->n < most || plan_is_nested(plan, cell));
+        if (has_room && same_unit(plan, cells[last->first], cells[i])) {
             last->n++;
             continue;
         }

@@ -53,6 +53,9 @@ struct Backend {
 bool backend_open_engine(Backend *backend, const Model *model, int64_t n_ctx_max,
                          const SessionOptions *options, Err *err) MUST_USE;
 
+/* Bytes that the engine takes for the scores of a text of n tokens which it keeps; see kept_bytes of SessionOptions. */
+size_t backend_kept_bytes(int64_t n);
+
 /* Spells texts only: for planning without weights. score and generate are UNSUPPORTED. The
  * tokenizer (NULL: has_text is false) must outlive it. */
 void backend_open_text(Backend *backend, const Tokenizer *tokenizer, int vocab_size);

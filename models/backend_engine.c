@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "models/backend.h"
+#include "models/kept_scores.h"
 
 typedef struct {
     const Model *model;
@@ -83,6 +84,11 @@ static const BackendOps engine_ops = {
     .profile = engine_profile,
     .close = engine_close,
 };
+
+size_t backend_kept_bytes(int64_t n)
+{
+    return kept_scores_bytes(n);
+}
 
 bool backend_open_engine(Backend *backend, const Model *model, int64_t n_ctx_max,
                          const SessionOptions *options, Err *err)

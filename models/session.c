@@ -9,7 +9,10 @@
  * States of a position:   unknown --chunk--> valid keys --head--> scored
  * A prompt that differs at position p takes everything from p (its granule) on back to unknown; the score of row p-1
  * goes with it, since its target was token p. A valid row that is wanted but was not scored is computed again, which writes
- * the keys and values that are there already. */
+ * the keys and values that are there already.
+ *
+ * Apart from the timeline, scores of texts that were scored whole are kept (models/kept_scores.h). A text that one of them begins with
+ * is answered from there and leaves the timeline as it is. */
 #include "models/session.h"
 
 #include <math.h>
@@ -19,6 +22,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "models/forward.h"
+#include "models/kept_scores.h"
 #include "models/kernels.h"
 
 static_assert(SESSION_CHUNK % FORWARD_HEAD_ROWS == 0, "a chunk covers whole head groups");
@@ -37,6 +41,7 @@ struct Session {
     int64_t nonfinite_from; /* first position that is not finite; INT64_MAX: none */
     TokenScore *scores;     /* [n_ctx_max]: row i predicts token i + 1 */
     uint8_t *scored;        /* [n_ctx_max] */
+    KeptScores *kept;       /* NULL: none */
     int64_t n_prefilled;
     double scoring_s; /* seconds spent on rows of logits */
 };
@@ -88,6 +93,8 @@ Session *session_open(const Model *model, int64_t n_ctx_max, const SessionOption
     s->tokens = mem_zalloc((size_t)n_ctx_max, sizeof *s->tokens);
     s->scores = mem_zalloc((size_t)n_ctx_max, sizeof *s->scores);
     s->scored = mem_zalloc((size_t)n_ctx_max, sizeof *s->scored);
+    if (options->kept_bytes > 0 && !options->no_reuse)
+        s->kept = kept_scores_new(options->kept_bytes);
     return s;
 }
 
@@ -95,6 +102,7 @@ void session_close(Session *session)
 {
     if (!session) return;
     forward_close(session->forward);
+    kept_scores_free(session->kept);
     free(session->tokens);
     free(session->scores);
     free(session->scored);
@@ -128,6 +136,7 @@ bool session_set_rope(Session *session, const RopeTable *table, Err *err)
 {
     if (session->has_rope && rope_table_equal(table, &session->rope)) return true;
     truncate_to(session, 0);
+    if (session->kept) kept_scores_clear(session->kept);
     session->has_rope = forward_set_rope(session->forward, table, err);
     if (session->has_rope) session->rope = *table;
     return session->has_rope;
@@ -257,16 +266,11 @@ static void score_chunk(Session *s, int64_t first, int64_t end, const uint8_t *w
     }
 }
 
-bool session_score(Session *session, const int32_t *tokens, int64_t n, const uint8_t *want,
-                   TokenScore *out, Err *err)
+/* Makes the timeline hold these tokens and the scores of the wanted ones of their first n_rows rows. */
+static bool score_timeline(Session *s, const int32_t *tokens, int64_t n, int64_t n_rows,
+                           const uint8_t *want, Err *err)
 {
-    Session *s = session;
-    assert(s->has_rope);
-    if (!check_tokens(s, tokens, n, err)) return false;
     sync_tokens(s, tokens, n);
-    int64_t n_rows = n - 1;
-    while (n_rows > 0 && !is_wanted(s, n_rows - 1, want))
-        n_rows--; /* what lies behind the last wanted row need not be computed */
     for (int64_t row = 0; row < n_rows;) {
         if (row < s->n_valid && !lacks_score(s, row, want)) {
             row++;
@@ -284,8 +288,27 @@ bool session_score(Session *session, const int32_t *tokens, int64_t n, const uin
         score_chunk(s, first, end, want);
         row = end;
     }
+    return true;
+}
+
+bool session_score(Session *session, const int32_t *tokens, int64_t n, const uint8_t *want,
+                   TokenScore *out, Err *err)
+{
+    Session *s = session;
+    assert(s->has_rope);
+    if (!check_tokens(s, tokens, n, err)) return false;
+    int64_t n_rows = n - 1;
+    while (n_rows > 0 && !is_wanted(s, n_rows - 1, want))
+        n_rows--; /* what lies behind the last wanted row need not be computed */
+    bool is_whole = s->kept && n_rows > 0 && !memchr(want, 0, (size_t)n_rows);
+    const TokenScore *scores = is_whole ? kept_scores_find(s->kept, tokens, n_rows + 1) : NULL;
+    if (!scores) {
+        if (!score_timeline(s, tokens, n, n_rows, want, err)) return false;
+        if (is_whole) kept_scores_add(s->kept, tokens, n_rows + 1, s->scores);
+        scores = s->scores;
+    }
     for (int64_t row = 0; row < n_rows; row++)
-        if (want[row]) out[row] = s->scores[row];
+        if (want[row]) out[row] = scores[row];
     return true;
 }
 

@@ -1,8 +1,8 @@
 /* One mutable timeline on a model: the tokens so far, their keys and values, and the nll of each
  * token that was scored.
  *
- * session_score() keeps what it shares with the tokens it already holds, so that rising lengths and prompts with a common start cost
- * only what is new. **A number never depends on what ran before**, on threads or on how often a chunk was
+ * session_score() keeps what it shares with the tokens it already holds, so that prompts with a common start cost only what is new, and
+ * answers from the scores of texts that it keeps where these begin with the tokens. **A number never depends on what ran before**, on threads or on how often a chunk was
  * computed: see the head of session.c for how. */
 #ifndef MODELS_SESSION_H
 #define MODELS_SESSION_H
@@ -28,6 +28,8 @@ typedef struct {
 typedef struct {
     int n_threads; /* threads that share one chunk's tiles; the numbers do not depend on it */
     bool no_reuse; /* computes every row of every call anew and whole: the numbers are the same */
+    size_t
+        kept_bytes; /* most bytes of scores of texts that were scored whole, kept under one rotation */
     /* Asked before each chunk; returning false stops the work with CANCELLED. NULL: never stop. */
     bool (*keep_going)(void *context);
     void *context;
@@ -38,7 +40,7 @@ Session *session_open(const Model *model, int64_t n_ctx_max, const SessionOption
                       Err *err) MUST_USE;
 void session_close(Session *session);
 
-/* Bytes that session_open and session_set_rope would allocate. */
+/* Bytes that session_open and session_set_rope would allocate; scores that are kept come on top. */
 size_t session_bytes(const ModelConfig *config, int64_t n_ctx_max, const RopeTable *table);
 
 /* Seconds spent in each phase since open. */

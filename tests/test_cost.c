@@ -5,45 +5,13 @@
 #include <stdlib.h>
 
 #include "base/mem.h"
-#include "base/str.h"
-#include "harness/cli_axis.h"
 #include "harness/cost.h"
 #include "harness/engine.h"
 #include "harness/units.h"
 #include "reports/store.h"
 #include "tests/engine_setup.h"
 #include "tests/sweep_fixture.h"
-
-/* A sweep of the shipped model on a text, as the command line would plan it. */
-static Plan *walker_plan(Options *options, const char *probe, const char *method)
-{
-    Err err = {0};
-    static int64_t n_ctx[] = {192, 256, 512};
-    char text[40001];
-    for (size_t i = 0; i + 1 < sizeof text; i++)
-        text[i] = "the sun is in the sky. "[i * i % 23];
-    *options = (Options){
-        .n_ctx = {n_ctx, COUNT_OF(n_ctx)},
-          .target_max = 512
-    };
-    string_list_add(&options->probe, str_dup(probe));
-    string_list_add(&options->method, str_dup(method));
-    string_list_add(&options->method, str_dup("ntk:lambda=auto-each"));
-    options->corpus = str_dup(test_file("text.txt", text, sizeof text - 1));
-    Plan *plan = plan_new(options, &err);
-    assert_ok(plan, &err);
-    assert_ok(plan_add_model(plan, "models/walker", false, &err), &err);
-    assert_ok(plan_lay_out(plan, &err), &err);
-    return plan;
-}
-
-static void free_plan(Plan *plan, Options *options)
-{
-    plan_free(plan);
-    string_list_free(&options->probe);
-    string_list_free(&options->method);
-    free(options->corpus);
-}
+#include "tests/walker_fixture.h"
 
 /* Tokens that each cell computed, by its place in the plan. */
 typedef struct {
@@ -96,10 +64,11 @@ static void count(const Plan *plan, int n_jobs, ProbeCost *costs)
 }
 
 /* Each cell within some tokens (a needle moves to the end of a sentence), all of them within 5 %. */
-static void check_counts(const char *probe, bool no_reuse, double slack_by_cell)
+static void check_counts_of(const char *probe, const char *documents, bool no_reuse,
+                            double slack_by_cell)
 {
     Options options;
-    Plan *plan = walker_plan(&options, probe, "ntk:lambda=2");
+    Plan *plan = walker_plan(&options, probe, "ntk:lambda=2", documents);
     options.no_reuse = no_reuse;
     int64_t *computed = mem_zalloc(plan->n_cells, sizeof *computed);
     ProbeCost *foretold = mem_zalloc(plan->n_cells, sizeof *foretold);
@@ -114,7 +83,12 @@ static void check_counts(const char *probe, bool no_reuse, double slack_by_cell)
     assert_close(sum_foretold, sum_computed, 0.05, 0.0);
     free(computed);
     free(foretold);
-    free_plan(plan, &options);
+    walker_plan_free(plan, &options);
+}
+
+static void check_counts(const char *probe, bool no_reuse, double slack_by_cell)
+{
+    check_counts_of(probe, "file", no_reuse, slack_by_cell);
 }
 
 static void test_cost_counts_the_tokens_that_passkey_cells_compute(void **state)
@@ -128,6 +102,7 @@ static void test_cost_counts_the_tokens_that_perplexity_cells_compute(void **sta
 {
     (void)state;
     check_counts("perplexity:protocol=truncated", false, 0.0);
+    check_counts_of("perplexity:protocol=truncated,documents=5", "tokens=600", false, 0.0);
     check_counts("perplexity:k=64,windows=5", false, 8.0);
     check_counts("perplexity:protocol=sliding,stride=64,max_tokens=1k", false, 8.0);
     check_counts("perplexity:protocol=half-chunk,max_tokens=2k", false, 8.0);
@@ -137,7 +112,7 @@ static void test_cost_counts_every_pass_without_reuse(void **state)
 {
     (void)state;
     check_counts("passkey:depths=2,trials=2", true, 0.0);
-    check_counts("perplexity:protocol=truncated", true, 0.0);
+    check_counts_of("perplexity:protocol=truncated,documents=3", "tokens=600", true, 0.0);
 }
 
 /* Of a stretch that several timelines share out, each begins the text once. */
@@ -145,7 +120,7 @@ static void test_cost_each_timeline_begins_a_text_once(void **state)
 {
     (void)state;
     Options options;
-    Plan *plan = walker_plan(&options, "passkey:depths=40,trials=1", "none");
+    Plan *plan = walker_plan(&options, "passkey:depths=40,trials=1", "none", "file");
     ProbeCost *one = mem_zalloc(plan->n_cells, sizeof *one);
     ProbeCost *three = mem_zalloc(plan->n_cells, sizeof *three);
     count(plan, 1, one);
@@ -158,7 +133,7 @@ static void test_cost_each_timeline_begins_a_text_once(void **state)
     assert_true(n_dearer >= 2 && n_dearer <= 2 * n_stretches);
     free(one);
     free(three);
-    free_plan(plan, &options);
+    walker_plan_free(plan, &options);
 }
 
 static void test_cost_units_cover_the_cells_in_order(void **state)

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/mem.h"
 #include "base/str.h"
 #include "tests/sweep_fixture.h"
 
@@ -15,11 +16,12 @@ static void make(Fixture *fixture, const FixtureAsk *ask)
 
 static const char *make_text(size_t n)
 {
-    static char text[20000];
-    assert_true(n <= sizeof text);
+    char *text = mem_alloc(n, 1);
     for (size_t i = 0; i < n; i++)
         text[i] = (char)('a' + i * i % 23);
-    return test_file("plan.txt", text, n);
+    const char *path = test_file("plan.txt", text, n);
+    free(text);
+    return path;
 }
 
 /* The key of a plan's first cell. */
@@ -115,6 +117,31 @@ static void test_plan_perplexity_runs_by_rising_length(void **state)
                                  .corpus = make_text(2000)});
     for (size_t i = 0; i < 3; i++)
         assert_int_equal(fixture.plan->cells[i].length, i);
+    fixture_free(&fixture);
+}
+
+/* Nested lengths fall, and one whose scores would take more than a timeline may keep comes after them and is computed. */
+static void test_plan_truncated_runs_by_falling_length_as_far_as_scores_are_kept(void **state)
+{
+    (void)state;
+    enum { TOO_LONG = PLAN_MAX_KEPT / 16 };
+    Fixture fixture;
+    make(&fixture, &(FixtureAsk){.methods = LIST_OF("none"),
+                                 .probes = LIST_OF("perplexity:protocol=truncated"),
+                                 .n_ctx = LIST_OF(128, 256, 512, TOO_LONG),
+                                 .target_max = TOO_LONG,
+                                 .corpus = make_text(TOO_LONG)});
+    static const uint32_t want[] = {2, 1, 0, 3};
+    const Plan *plan = fixture.plan;
+    for (size_t i = 0; i < COUNT_OF(want); i++) {
+        assert_int_equal(plan->cells[i].length, want[i]);
+        assert_int_equal(plan_check(plan, &plan->cells[i])->status, CELL_PENDING);
+        assert_int_equal(plan_is_nested(plan, &plan->cells[i]), want[i] < 3);
+    }
+    assert_int_equal(plan_cost(plan, &plan->cells[1], &plan->cells[0]).n_tokens, 0);
+    assert_int_equal(plan_cost(plan, &plan->cells[0], &plan->cells[1]).n_tokens, 511);
+    assert_true(plan_cost(plan, &plan->cells[3], &plan->cells[2]).n_tokens > 0);
+    assert_int_equal(plan_kept_bytes(plan, 0, TOO_LONG), backend_kept_bytes(512));
     fixture_free(&fixture);
 }
 
@@ -272,6 +299,7 @@ int main(void)
         cmocka_unit_test(test_plan_passkey_runs_by_needle_position_falling_over_all_lengths),
         cmocka_unit_test(test_plan_keeps_lengths_apart_where_the_table_depends_on_them),
         cmocka_unit_test(test_plan_perplexity_runs_by_rising_length),
+        cmocka_unit_test(test_plan_truncated_runs_by_falling_length_as_far_as_scores_are_kept),
         cmocka_unit_test(test_plan_keeps_cells_that_cannot_be_run_with_their_reason),
         cmocka_unit_test(test_plan_key_changes_with_each_input_and_with_nothing_else),
         cmocka_unit_test(test_plan_key_changes_with_the_text_and_its_grid),

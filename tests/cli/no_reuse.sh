@@ -8,14 +8,14 @@ numbers() { # of every trial and position, each bit of them
         from trial order by 1, 2" "select cell_id, bucket, cluster, n, printf('%!.17g %!.17g', sum, sum_squares)
         from position_nll order by 1, 2, 3"
 }
-# NAME KERNELS OPTION…
+# NAME KERNELS JOBS OPTION…
 both() {
-    name=$1 kernels=$2
-    shift 2
+    name=$1 kernels=$2 jobs=$3
+    shift 3
     for how in reuse no-reuse; do
         flag=()
         [ $how = reuse ] || flag=(--no-reuse)
-        "$ROPEWALK" sweep "$@" --kernels $kernels --jobs 1 --quiet --db "$name.$how.db" ${flag[@]+"${flag[@]}"} >"$name.$how.out"
+        "$ROPEWALK" sweep "$@" --kernels $kernels --jobs $jobs --quiet --db "$name.$how.db" ${flag[@]+"${flag[@]}"} >"$name.$how.out"
         "$ROPEWALK" report --db "$name.$how.db" --format csv >"$name.$how.csv"
     done
     cmp "$name.reuse.csv" "$name.no-reuse.csv"
@@ -29,12 +29,16 @@ both() {
 }
 command -v sqlite3 >/dev/null || exit 77
 for kernels in auto generic blas; do
-    both walker-$kernels $kernels --model "$SRC/models/walker" --method none,ntk:lambda=2,ntk:lambda=auto-each --n-ctx 160,256 \
+    both walker-$kernels $kernels 1 --model "$SRC/models/walker" --method none,ntk:lambda=2,ntk:lambda=auto-each --n-ctx 160,256 \
         --probe passkey:depths=3,trials=2,digits=3
+    for jobs in 1 2; do
+        both walker-$kernels-$jobs $kernels $jobs --model "$SRC/models/walker" --method none,ntk:lambda=2 --n-ctx 64,128,190,256 --target-max 256 \
+            --probe perplexity:protocol=truncated,documents=4 --documents tokens=300 --corpus "$SRC/README.md"
+    done
 done
 if [ -d "$SHARED/data" ]; then
     head -c 40000 "$SHARED/data/texts/tinystories-val.txt" >text.txt
-    both stories auto --model "$SHARED/data/models/stories260K/stories260K.bin" --n-ctx-orig 512 --method none,yarn --n-ctx 256,512 \
+    both stories auto 1 --model "$SHARED/data/models/stories260K/stories260K.bin" --n-ctx-orig 512 --method none,yarn --n-ctx 256,512 \
         --probe passkey:depths=2,trials=2 --probe perplexity:protocol=sliding,max_tokens=1k,stride=64 --corpus text.txt
 fi
 echo the same numbers without reuse
