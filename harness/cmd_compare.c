@@ -47,28 +47,66 @@ static void set_margins(const MarginList *margins, CompareTable *table)
             compare_set_margin(table, margins->items[i].probe, margins->items[i].value);
 }
 
+/* Writers return how many texts a spreadsheet would run. */
+static size_t write_table(const CompareTable *table, Buf *out)
+{
+    compare_text(table, out);
+    return 0;
+}
+
+static size_t write_json(const CompareTable *table, Buf *out)
+{
+    json_t *root = compare_json(table);
+    char *text = json_dumps(root, JSON_INDENT(2) | JSON_REAL_PRECISION(17));
+    buf_printf(out, "%s\n", text ? text : "");
+    free(text);
+    json_decref(root);
+    return 0;
+}
+
+static size_t write_jsonl(const CompareTable *table, Buf *out)
+{
+    compare_jsonl(table, out);
+    return 0;
+}
+
+typedef struct {
+    const char *name;
+    size_t (*write)(const CompareTable *table, Buf *out);
+} CompareFormat;
+
+static const CompareFormat formats[] = {
+    {"table", write_table},
+    {"csv",   compare_csv},
+    {"json",  write_json },
+    {"jsonl", write_jsonl},
+};
+
+static const CompareFormat *find_format(const Options *options, Err *err)
+{
+    const char *name = options->format ? options->format : options->json ? "json" : "table";
+    for (size_t i = 0; i < COUNT_OF(formats); i++)
+        if (str_equal(formats[i].name, name)) return &formats[i];
+    err_set(err, ERR_USAGE, "--format: \"%s\": allowed are: table csv json jsonl", name);
+    return NULL;
+}
+
+static void print_table(const CompareTable *table, const CompareFormat *format)
+{
+    Buf out = {0};
+    size_t n_formulas = format->write(table, &out);
+    terminal_print(buf_text(&out), out.len);
+    terminal_warn_of_formulas(n_formulas);
+    buf_free(&out);
+}
+
 /* What the sweep of two settings hands over to. */
 typedef struct {
     const PlanSetting *a;
     const PlanSetting *b;
     const MarginList *margins;
+    const CompareFormat *format;
 } Asked;
-
-static void print_table(const CompareTable *table, bool as_json)
-{
-    Buf out = {0};
-    if (as_json) {
-        json_t *root = compare_json(table);
-        char *text = json_dumps(root, JSON_INDENT(2) | JSON_REAL_PRECISION(17));
-        buf_printf(&out, "%s\n", text ? text : "");
-        free(text);
-        json_decref(root);
-    } else {
-        compare_text(table, &out);
-    }
-    terminal_print(buf_text(&out), out.len);
-    buf_free(&out);
-}
 
 static int print_comparison(const Plan *plan, Store *store, const SweepOutcome *outcome,
                             void *context, Err *err)
@@ -80,7 +118,7 @@ static int print_comparison(const Plan *plan, Store *store, const SweepOutcome *
     const ComparePair pair = {asked->a->key, asked->b->key, asked->a->label, asked->b->label};
     CompareTable table = compare_make(&list, &pair);
     set_margins(asked->margins, &table);
-    print_table(&table, plan->options->json);
+    print_table(&table, asked->format);
     bool ok = compare_all_done(&table) && !compare_trips(&table);
     compare_free(&table);
     series_free(&list);
@@ -115,12 +153,13 @@ static bool add_setting(const Options *options, size_t i, StringList *methods, E
 static int compare(const Command *command, const Options *options, const MarginList *margins,
                    Err *err)
 {
-    Plan *plan = plan_make(command, options, err);
+    const CompareFormat *format = find_format(options, err);
+    Plan *plan = format ? plan_make(command, options, err) : NULL;
     if (!plan || !check_differ(plan, err) || !check_margins(plan, margins, err)) {
         plan_free(plan);
         return cli_exit_status(err->code);
     }
-    Asked asked = {&plan->models[0].settings[0], &plan->models[0].settings[1], margins};
+    Asked asked = {&plan->models[0].settings[0], &plan->models[0].settings[1], margins, format};
     const PlanReport report = {.print = print_comparison, .context = &asked};
     int status = plan_execute(plan, &report, err);
     plan_free(plan);

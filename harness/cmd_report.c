@@ -81,15 +81,6 @@ static bool write_text(const char *path, Buf *text, Err *err)
     return true;
 }
 
-static void warn_of_formulas(size_t n)
-{
-    if (n > 0)
-        fprintf(stderr,
-                "ropewalk: %zu texts start with = + - or @, which a spreadsheet runs as a formula; "
-                "import the CSV as text\n",
-                n);
-}
-
 static bool write_report(const Options *options, const ReportFormat *format, Err *err)
 {
     Store *store = store_open_read_only(options->db, err);
@@ -109,7 +100,7 @@ static bool write_report(const Options *options, const ReportFormat *format, Err
                               : write_files(options->output, &files, err));
     buf_free(&text);
     report_free_files(&files);
-    if (ok) warn_of_formulas(n_formulas);
+    if (ok) terminal_warn_of_formulas(n_formulas);
     return ok;
 }
 

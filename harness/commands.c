@@ -21,8 +21,8 @@ const Command commands[] = {
      .usage = "compare [A [B]] --model PATH --db FILE [options]",
      .about =
          "A and B are settings as --method takes them. Without them A is Engineer A's, pi at the factor\n"
-         "target/trained length, and B is Engineer B's, ntk at the formula's lambda for the same target.\n",
-     .examples =
+         "target/trained length, and B is Engineer B's, ntk at the formula's lambda for the same target.\n"
+         "Formats are table, csv, json and jsonl.\n", .examples =
          "  ropewalk compare --model models/walker --db c.db --n-ctx 512 --probe passkey:depths=2,trials=5\n"
          "  ropewalk compare pi:factor=2 yarn:factor=2 --model models/walker --db c.db --n-ctx 512 \\\n"
          "      --probe perplexity:protocol=sliding --corpus README.md\n"

@@ -42,3 +42,12 @@ void terminal_print(const char *text, size_t n)
         line += length + 1;
     }
 }
+
+void terminal_warn_of_formulas(size_t n)
+{
+    if (n > 0)
+        fprintf(stderr,
+                "ropewalk: %zu texts start with = + - or @, which a spreadsheet runs as a formula; "
+                "import the CSV as text\n",
+                n);
+}

@@ -13,4 +13,7 @@ void bytes_text(double bytes, char out[BYTES_TEXT_SIZE]);
  * name or its answer, with all control characters but line ends escaped. */
 void terminal_print(const char *text, size_t n);
 
+/* Says on standard error how many texts of a CSV a spreadsheet would run, where there are any. */
+void terminal_warn_of_formulas(size_t n);
+
 #endif

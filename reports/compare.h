@@ -69,4 +69,9 @@ void compare_text(const CompareTable *table, Buf *out);
 /* The same as JSON; the caller owns the reference. Numbers that are absent are null. */
 json_t *compare_json(const CompareTable *table);
 
+/* Appends the rows, each with the model and the settings: an object a line, or CSV with every bit of the numbers and a head, which returns how
+ * many texts a spreadsheet would run as a formula. */
+void compare_jsonl(const CompareTable *table, Buf *out);
+size_t compare_csv(const CompareTable *table, Buf *out);
+
 #endif

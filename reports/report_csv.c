@@ -1,11 +1,10 @@
-/* CSV: the view v_cell_all as it is, or with the metrics of a cell side by side. RFC 4180 with "\n": text is always quoted, numbers never, an empty field is missing. Numbers are
- * "%.9g", which reads back well below any interval's width. A text that a spreadsheet would run as a formula is left as it is, since a
- * prefix would break joins on it, and counted, so that the caller can warn. */
+/* CSV: the view v_cell_all as it is, or with the metrics of a cell side by side. Numbers are "%.9g", which reads back well below any
+ * interval's width. */
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "base/str.h"
+#include "reports/csv_out.h"
 #include "reports/report_internal.h"
 #include "reports/stmt.h"
 
@@ -33,38 +32,6 @@ typedef struct {
     size_t n;
 } Metrics;
 
-static bool is_formula(const char *text)
-{
-    return *text && strchr("=+-@\t\r", *text);
-}
-
-/* Quoted; invalid UTF-8 becomes U+FFFD, so that strict readers take the file. */
-static void put_quoted(const char *text, Buf *out)
-{
-    size_t left = strlen(text);
-    buf_putc(out, '"');
-    while (left > 0) {
-        int n = str_utf8_char(text, left, NULL);
-        if (*text == '"') buf_putc(out, '"');
-        if (n)
-            buf_append(out, text, (size_t)n);
-        else
-            buf_puts(out, "\xef\xbf\xbd");
-        text += n ? n : 1;
-        left -= n ? (size_t)n : 1;
-    }
-    buf_putc(out, '"');
-}
-
-/* A column's name, quoted only where it holds what CSV reads as its own. */
-static void put_name(const char *name, Buf *out)
-{
-    if (name[strcspn(name, "\",\r\n")])
-        put_quoted(name, out);
-    else
-        buf_puts(out, name);
-}
-
 static void put_field(Stmt *stmt, int column, const ReportOptions *options, Buf *out)
 {
     switch (sqlite3_column_type(stmt->handle, column)) {
@@ -74,8 +41,7 @@ static void put_field(Stmt *stmt, int column, const ReportOptions *options, Buf 
     default: {
         const char *text = stmt_text(stmt, column);
         if (!text) break;
-        if (options->n_formulas && is_formula(text)) ++*options->n_formulas;
-        put_quoted(text, out);
+        csv_out_text(text, options->n_formulas, out);
     }
     }
 }
@@ -157,7 +123,7 @@ static bool put_wide(Store *store, const ReportOptions *options, const Metrics *
         for (size_t k = 0; k < COUNT_OF(columns); k++) {
             char *name = str_format("%s%s", metrics->items[i], endings[k]);
             buf_putc(out, ',');
-            put_name(name, out);
+            csv_out_name(name, out);
             free(name);
         }
     buf_putc(out, '\n');

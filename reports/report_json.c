@@ -1,7 +1,4 @@
 /* JSON: the rows of the tidy CSV as objects. Numbers keep every bit, what is missing is null. */
-#include <jansson.h>
-#include <stdlib.h>
-
 #include "reports/json_out.h"
 #include "reports/report_internal.h"
 
@@ -20,9 +17,7 @@ static void put_object(Stmt *stmt, int n_columns, Buf *out)
     json_t *object = json_object();
     for (int i = 0; i < n_columns; i++)
         json_object_set_new(object, sqlite3_column_name(stmt->handle, i), field_json(stmt, i));
-    char *text = json_dumps(object, JSON_COMPACT | JSON_REAL_PRECISION(17));
-    buf_puts(out, text ? text : "null");
-    free(text);
+    json_out_line(object, out);
     json_decref(object);
 }
 

@@ -13,7 +13,8 @@ const char results_hostile_text[] =
     /* NOLINTNEXTLINE(misc-misleading-bidirectional): what is tested */
     "=1+1\"><img src=x onerror=alert(1)><script>alert(2)</script>]]>&amp;'\xe2\x80\xae|\xff\x1b[0m";
 
-static const char model_hash[] = "00000000000000000000000000000000000000000000000000000000000000aa";
+const char results_model_hash[] =
+    "00000000000000000000000000000000000000000000000000000000000000aa";
 static const char corpus_hash[] =
     "00000000000000000000000000000000000000000000000000000000000000bb";
 
@@ -36,7 +37,7 @@ Fixture results_open(const char *text)
     Err err;
     Fixture fixture = {.store = store_open(":memory:", &err), .text = text};
     assert_ok(fixture.store, &err);
-    ModelRow model = {.hash = model_hash,
+    ModelRow model = {.hash = results_model_hash,
                       .name = or_hostile(&fixture, "tiny"),
                       .path = text,
                       .format = text,
@@ -96,7 +97,7 @@ int64_t results_add_cell(Fixture *fixture, const Place *place)
     bool passkey = !isnan(place->depth);
     CellRow row = {.key = place->key ? place->key : results_key(2, fixture->n_cells++),
                    .canonical = or_hostile(fixture, "c"),
-                   .model_hash = model_hash,
+                   .model_hash = results_model_hash,
                    .setting_key = results_key(1, place->setting),
                    .corpus_hash = passkey ? NULL : corpus_hash,
                    .n_ctx = place->n_ctx,
@@ -223,7 +224,7 @@ void results_finish_as(Fixture *fixture, int64_t cell_id, CellStatus status)
 void results_add_verdict(Fixture *fixture, int setting, const char *verdict, double residual)
 {
     Err err;
-    AuditRow row = {.model_hash = model_hash,
+    AuditRow row = {.model_hash = results_model_hash,
                     .setting_key = results_key(1, setting),
                     .n_ctx = 1024,
                     .verdict = or_hostile(fixture, verdict),
@@ -254,7 +255,7 @@ void results_add_markers(Fixture *fixture, int setting, double first_negative, d
     };
     for (size_t i = 0; i < COUNT_OF(markers); i++) {
         Err err;
-        PredictionRow row = {.model_hash = model_hash,
+        PredictionRow row = {.model_hash = results_model_hash,
                              .setting_key = results_key(1, setting),
                              .n_ctx = markers[i].n_ctx,
                              .quantity = markers[i].quantity,

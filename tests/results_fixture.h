@@ -8,6 +8,9 @@
 /* Markup, a formula, a bidirectional control, invalid UTF-8 and a terminal escape. */
 extern const char results_hostile_text[];
 
+/* Of the one model that the results are of. */
+extern const char results_model_hash[];
+
 typedef struct {
     Store *store;
     int64_t run_id;

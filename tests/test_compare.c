@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/mem.h"
+#include "base/str.h"
 #include "tests/results_fixture.h"
 #include "tests/test_util.h"
 
@@ -44,24 +46,25 @@ static void put_nll(Fixture *fixture, int setting, int64_t n_ctx, double nll, do
 }
 
 typedef struct {
-    SeriesList list;
+    SeriesList *list;
     CompareTable table;
 } Compared;
 
 static Compared compare(const Fixture *fixture, int64_t run_id)
 {
     Err err;
-    Compared out;
-    assert_ok(series_load(fixture->store, NULL, run_id, &out.list, &err), &err);
+    Compared out = {.list = mem_zalloc(1, sizeof *out.list)};
+    assert_ok(series_load(fixture->store, results_model_hash, run_id, out.list, &err), &err);
     const ComparePair pair = {results_key(1, A), results_key(1, B), "pi:factor=2", "ntk:lambda=2"};
-    out.table = compare_make(&out.list, &pair);
+    out.table = compare_make(out.list, &pair);
     return out;
 }
 
 static void close_all(Fixture *fixture, Compared *compared)
 {
     compare_free(&compared->table);
-    series_free(&compared->list);
+    series_free(compared->list);
+    free(compared->list);
     store_close(fixture->store);
 }
 
@@ -313,6 +316,114 @@ static void test_json_has_null_where_there_is_no_number(void **state)
     close_all(&fixture, &compared);
 }
 
+#define COLUMNS                                                                                     \
+ "model,setting_a,setting_b,probe,params,corpus,n_ctx,metric,unit,status_a,status_b,method,better," \
+ "a,b,difference,ci_low,ci_high,p,perplexity_ratio,n,n_clusters,only_a,only_b,limited,why_a,why_b," \
+ "margin,tripped\n"
+
+static void test_csv_has_every_bit_and_an_empty_field_for_what_is_absent(void **state)
+{
+    (void)state;
+    Fixture fixture = open_pair(NULL);
+    put_hits(&fixture, A, 512, 0.5, "111000000000");
+    put_hits(&fixture, B, 512, 0.5, "111111110000");
+    put_nll(&fixture, A, 512, 3.0, 0.0);
+    Compared compared = compare(&fixture, 0);
+    compare_set_margin(&compared.table, "passkey", 0.1);
+    const Bootstrapped *of = &compared.table.items[0].difference;
+    Buf out = {0};
+    size_t n_formulas = compare_csv(&compared.table, &out);
+    char *wanted = str_format(
+        COLUMNS
+        "\"tiny\",\"pi:factor=2\",\"ntk:lambda=2\",\"passkey\",\"a=1,b=2\",,512,\"hits\","
+        "\"fraction\",\"done\",\"done\",\"p: McNemar's exact test, two-sided; interval: Newcombe's "
+        "of paired shares, 95 %%\",,0.25,0.66666666666666663,0.41666666666666669,%.17g,%.17g,"
+        "0.0625,,12,12,0,5,0,,,0.10000000000000001,0\n"
+        "\"tiny\",\"pi:factor=2\",\"ntk:lambda=2\",\"perplexity\",\"a=1,b=2\",\"book\",512,\"nll\","
+        "\"nats/token\",\"done\",\"pending\",\"p and interval: BCa bootstrap over documents or "
+        "blocks of text, 95 %%\",,3,,,,,,,,,,,0,,,,0\n",
+        of->interval.low, of->interval.high);
+    assert_string_equal(buf_text(&out), wanted);
+    assert_int_equal(n_formulas, 0);
+    free(wanted);
+    buf_free(&out);
+    close_all(&fixture, &compared);
+}
+
+#define HOSTILE                                                                                       \
+ "\"=1+1\"\"><img src=x onerror=alert(1)><script>alert(2)</script>]]>&amp;'\xe2\x80\xae|\xef\xbf\xbd" \
+ "\x1b[0m\""
+
+static void test_csv_quotes_hostile_names_and_counts_formulas(void **state)
+{
+    (void)state;
+    Fixture fixture = open_pair(results_hostile_text);
+    put_hits(&fixture, A, 512, 0.5, "1111111111");
+    results_finish_as(
+        &fixture, results_add_cell(&fixture, &(Place){.setting = B, .n_ctx = 512, .depth = 0.5}),
+        CELL_FAILED);
+    Compared compared = compare(&fixture, 0);
+    compared.table.a = "-a,\nb";
+    Buf out = {0};
+    size_t n_formulas = compare_csv(&compared.table, &out);
+    assert_string_equal(
+        buf_text(&out),
+        /* NOLINTNEXTLINE(misc-misleading-bidirectional): what is tested */
+        COLUMNS HOSTILE
+        ",\"-a,\nb\",\"ntk:lambda=2\"," HOSTILE "," HOSTILE
+        ",,512,\"hits\",\"fraction\",\"done\",\"failed\",\"p: McNemar's exact test, "
+        "two-sided; interval: Newcombe's of paired shares, 95 %\",,1,,,,,,,,,,,0,," HOSTILE
+        ",,0\n");
+    assert_int_equal(n_formulas, 5);
+    buf_free(&out);
+    close_all(&fixture, &compared);
+}
+
+static void test_an_empty_csv_has_its_columns(void **state)
+{
+    (void)state;
+    Fixture fixture = open_pair(NULL);
+    put_nll(&fixture, OTHER, 512, 3.0, 0.2);
+    Compared compared = compare(&fixture, 0);
+    Buf out = {0};
+    assert_int_equal(compare_csv(&compared.table, &out), 0);
+    assert_string_equal(buf_text(&out), COLUMNS);
+    buf_clear(&out);
+    compare_jsonl(&compared.table, &out);
+    assert_int_equal(out.len, 0);
+    buf_free(&out);
+    close_all(&fixture, &compared);
+}
+
+/* A line is a row of the JSON with what all rows share. */
+static void test_lines_of_json_stand_alone(void **state)
+{
+    (void)state;
+    Fixture fixture = open_pair(NULL);
+    put_nll(&fixture, A, 512, 3.0, 0.2);
+    put_nll(&fixture, B, 512, 3.5, 0.2);
+    put_hits(&fixture, A, 512, 0.5, "1111111111");
+    Compared compared = compare(&fixture, 0);
+    Buf out = {0};
+    compare_jsonl(&compared.table, &out);
+    json_t *root = compare_json(&compared.table);
+    const char *line = buf_text(&out);
+    for (size_t i = 0; i < 2; i++) {
+        json_t *row = json_array_get(json_object_get(root, "rows"), i);
+        json_object_set_new(row, "model", json_string("tiny"));
+        json_object_set_new(row, "setting_a", json_string("pi:factor=2"));
+        json_object_set_new(row, "setting_b", json_string("ntk:lambda=2"));
+        json_t *alone = json_loadb(line, strcspn(line, "\n"), 0, NULL);
+        assert_true(json_equal(alone, row));
+        json_decref(alone);
+        line += strcspn(line, "\n") + 1;
+    }
+    assert_string_equal(line, "");
+    json_decref(root);
+    buf_free(&out);
+    close_all(&fixture, &compared);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -327,6 +438,10 @@ int main(void)
         cmocka_unit_test(test_an_empty_comparison_is_not_done),
         cmocka_unit_test(test_text_escapes_what_the_database_holds),
         cmocka_unit_test(test_what_was_not_measured_has_no_unit),
+        cmocka_unit_test(test_csv_has_every_bit_and_an_empty_field_for_what_is_absent),
+        cmocka_unit_test(test_csv_quotes_hostile_names_and_counts_formulas),
+        cmocka_unit_test(test_an_empty_csv_has_its_columns),
+        cmocka_unit_test(test_lines_of_json_stand_alone),
         cmocka_unit_test(test_json_has_null_where_there_is_no_number),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -86,6 +86,27 @@ for row in table["rows"]:
     print(row["probe"], row["n_ctx"], row["n"], row["better"])
 PY
 
+echo "# the same rows as CSV and as lines of JSON, each once"
+both ntk:lambda=2 none --format csv --fail-if 9 >a.csv
+echo "status $?"
+both ntk:lambda=2 none --format jsonl --fail-if 9 >a.jsonl
+both ntk:lambda=2 none --format json --fail-if 9 >a.json
+head -1 a.csv
+sed -n 's/^\("walker",.*"hits".*\)/\1/p' a.csv
+python3 - <<'PY'
+import csv, json
+rows = json.load(open("a.json"))["rows"]
+lines = [json.loads(line) for line in open("a.jsonl")]
+for number, (row, line, fields) in enumerate(zip(rows, lines, csv.DictReader(open("a.csv", newline="")), strict=True)):
+    assert line == {"model": "walker", "setting_a": "ntk:lambda=2", "setting_b": "none"} | row, number
+    assert list(fields) == list(line), number
+    for name, value in line.items():
+        read = None if fields[name] == "" else type(value)(float(fields[name])) if isinstance(value, (int, float)) else fields[name]
+        assert read == value, (number, name, read, value)
+    assert line["perplexity_ratio"] is None or line["unit"] == "nats/token"
+print(number + 1)
+PY
+
 echo "# what is not done says why, and is no success"
 show pi:factor=2 yarn:factor=2 --model models/walker --db b.db --n-ctx 64,512 --probe passkey:depths=1,trials=1 --fail-if 1
 show pi:factor=2 yarn:factor=2 --model models/walker --db b.db --n-ctx 64 --probe passkey:depths=1,trials=1
@@ -106,4 +127,5 @@ show none ntk --model models/walker --db c.db --fail-if -1
 show none ntk --model models/walker --db c.db --fail-if 1,nan
 show none ntk --model models/walker --db c.db --fail-if 0.1,0.2
 show none ntk --model models/walker --db c.db --fail-if nll=0.1
+show none ntk --model models/walker --db c.db --format md
 [ -e c.db ] || echo "no database is made"
