@@ -15,7 +15,7 @@
 #include "base/str.h"
 #include "harness/cli_axis.h"
 #include "harness/commands.h"
-#include "harness/engine.h"
+#include "harness/server.h"
 #include "harness/signals.h"
 #include "harness/source.h"
 #include "harness/terminal.h"
@@ -35,7 +35,8 @@ typedef struct {
 typedef struct {
     VerifyCell *cells;
     size_t n;
-    Options options; /* of the run, with what the user overrides */
+    Options options;    /* of the run, with what the user overrides */
+    StringList servers; /* addresses that the user gives, in the order of the run's */
     Plan *plan;
     Store *again;
     EngineRun run;
@@ -109,19 +110,89 @@ static void replace_text(char **text, const char *by)
     *text = str_dup(by);
 }
 
+/* Takes what the user gives of --model: local models instead of the run's, and where its servers are now. */
+static bool replace_models(Group *group, const StringList *given, Err *err)
+{
+    StringList kept = {0};
+    StringList *models = &group->options.model;
+    size_t n_servers = 0;
+    bool any_local = false;
+    for (size_t i = 0; i < given->n; i++) {
+        bool is_server = openai_is_address(given->items[i]);
+        any_local = any_local || !is_server;
+        string_list_add(is_server ? &group->servers : &kept, str_dup(given->items[i]));
+    }
+    for (size_t i = 0; i < models->n; i++) {
+        bool is_server = openai_is_address(models->items[i]);
+        n_servers += is_server;
+        if (is_server || !any_local) string_list_add(&kept, str_dup(models->items[i]));
+    }
+    string_list_free(models);
+    *models = kept;
+    return group->servers.n <= n_servers ||
+           err_set(err, ERR_USAGE, "--model: %zu addresses are given, and the run had %zu",
+                   group->servers.n, n_servers);
+}
+
+/* Of a server the user says all that could do harm: a command, or a file to send, is not taken from a database. */
+static bool replace_server(Options *options, const Options *given, Err *err)
+{
+    bool was_launched = options->server_cmd != NULL;
+    free(options->server_cmd);
+    free(options->api_key_file);
+    options->server_cmd = options->api_key_file = NULL;
+    replace_text(&options->server_cmd, given->server_cmd);
+    replace_text(&options->api_key_file, given->api_key_file);
+    replace_text(&options->tokenizer, given->tokenizer);
+    options->num_concurrent = given->num_concurrent;
+    options->max_retries = given->max_retries;
+    options->timeout = given->timeout;
+    return !was_launched || options->server_cmd ||
+           err_set(err, ERR_USAGE,
+                   "the run launched its servers, and no command is taken from a database: give "
+                   "--server-cmd");
+}
+
+/* The model of the first cell from a server whose model no address names, or NULL. */
+static const char *find_unnamed(const Group *group)
+{
+    const StringList *models = &group->options.model;
+    for (size_t i = 0; i < group->n; i++) {
+        const VerifyCell *cell = &group->cells[i];
+        bool is_named = !cell->by_server;
+        for (size_t k = 0; k < models->n; k++) {
+            const char *name = strchr(models->items[k], '#');
+            is_named = is_named || (name && str_equal(name + 1, cell->model));
+        }
+        if (!is_named) return cell->model;
+    }
+    return NULL;
+}
+
+/* An address without a name meant the only model that was served, which the cells know. */
+static void name_server(Group *group)
+{
+    StringList *models = &group->options.model;
+    const char *name = find_unnamed(group);
+    for (size_t i = 0; name && i < models->n; i++) {
+        if (!openai_is_address(models->items[i]) || strchr(models->items[i], '#')) continue;
+        char *named = str_format("%s#%s", models->items[i], name);
+        free(models->items[i]);
+        models->items[i] = named;
+        name = NULL;
+    }
+}
+
 /* The run's options; files may lie elsewhere now, and cores be shared otherwise, which changes no number. */
 static bool read_options(const Verify *verify, Group *group, Err *err)
 {
     const Options *given = verify->options;
     Options *options = &group->options;
     if (!cli_read_spec(cli_find_command("sweep"), group->cells[0].spec, "spec of the run", options,
-                       err))
+                       err) ||
+        !replace_models(group, &given->model, err) || !replace_server(options, given, err))
         return false;
-    if (given->model.n > 0) {
-        string_list_free(&options->model);
-        for (size_t i = 0; i < given->model.n; i++)
-            string_list_add(&options->model, str_dup(given->model.items[i]));
-    }
+    name_server(group);
     replace_text(&options->corpus, given->corpus);
     options->jobs = given->jobs;
     options->threads = given->threads;
@@ -130,16 +201,28 @@ static bool read_options(const Verify *verify, Group *group, Err *err)
     return sources_open(cli_find_command("sweep"), options, err);
 }
 
+/* Adds a model; next_server counts the servers among them. */
+static bool add_model(Group *group, const char *path, size_t *next_server, Err *err)
+{
+    bool is_server = openai_is_address(path);
+    if (!plan_add_model(group->plan, path, is_server, err))
+        return err->code == ERR_INPUT &&
+               err_prefix(err, "--model, --tokenizer and --corpus name files that have moved");
+    if (!is_server) return true;
+    const char *at = *next_server < group->servers.n ? group->servers.items[*next_server] : NULL;
+    ++*next_server;
+    return server_move(&group->plan->models[group->plan->n_models - 1], at, err);
+}
+
 static bool make_plan(Group *group, Err *err)
 {
+    size_t next_server = 0;
     group->plan = plan_new(&group->options, err);
     bool ok = group->plan != NULL;
     if (ok && group->options.model.n == 0)
         ok = err_set(err, ERR_INPUT, "the run's spec names no model");
     for (size_t i = 0; ok && i < group->options.model.n; i++)
-        ok = plan_add_model(group->plan, group->options.model.items[i], false, err);
-    if (!ok && err->code == ERR_INPUT)
-        return err_prefix(err, "--model and --corpus name files that have moved");
+        ok = add_model(group, group->options.model.items[i], &next_server, err);
     return ok && plan_lay_out(group->plan, err);
 }
 
@@ -229,13 +312,13 @@ static bool choose_cells(Verify *verify, Group *group, Err *err)
 
 static bool run_again(Group *group, Err *err)
 {
-    EngineSource source = {.plan = group->plan};
+    ServerSource source = {.engine = {.plan = group->plan}};
     SweepOutcome outcome;
     const SweepConfig config = {
         .plan = group->plan,
         .store = group->again,
         .run = &group->run.row,
-        .source = engine_source(&source),
+        .source = server_source(&source),
         .n_jobs = group->run.split.n_jobs,
         .n_threads = group->run.split.n_threads,
         .keep_going = signals_keep_going,
@@ -265,21 +348,41 @@ static bool is_other_program(const Group *group, const VerifyCell *cell)
     return !str_equal(cell->version, group->run.version) || !str_equal(cell->blas, group->run.blas);
 }
 
-static bool judge(Verify *verify, const Group *group, const VerifyCell *cell, int64_t again_id,
-                  Err *err)
+static bool judge(Verify *verify, const Group *group, const VerifyCell *cell,
+                  const VerifyPair *pair, Err *err)
 {
     VerifyDifference off;
-    if (!verify_compare(verify->store, cell->id, group->again, again_id, &off, err)) return false;
+    if (!verify_compare(pair, &off, err)) return false;
     if (off.is_equal) return record(verify, group, cell, VERIFY_EQUAL, "", err);
     bool other = is_other_program(group, cell);
-    bool is_close = other && off.only_numbers && off.largest <= VERIFY_TOLERANCE;
-    char *detail =
-        off.only_numbers
-            ? str_format("largest difference %.2g in %s%s", off.largest, off.where,
-                         other ? ", on another binary or BLAS core" : "")
-            : str_format("%s%s", off.where, other ? ", on another binary or BLAS core" : "");
+    const char *by = cell->by_server ? ", by a server"
+                     : other         ? ", on another binary or BLAS core"
+                                     : "";
+    bool is_close = (other || cell->by_server) && off.is_close;
+    char *detail = off.only_numbers
+                       ? str_format("largest difference %.2g in %s%s", off.largest, off.where, by)
+                       : str_format("%s%s", off.where, by);
     bool ok = record(verify, group, cell, is_close ? VERIFY_CLOSE : VERIFY_DIFFERENT, detail, err);
     free(detail);
+    return ok;
+}
+
+/* Another system of a server is another program, whose numbers would say nothing of the stored ones. */
+static bool judge_same(Verify *verify, const Group *group, const VerifyCell *cell, int64_t again_id,
+                       Err *err)
+{
+    const VerifyPair pair = {verify->store, cell->id, group->again, again_id, cell->by_server};
+    bool is_same;
+    Buf who = {0};
+    bool ok = verify_check_system(&pair, &is_same, &who, err);
+    if (ok && is_same) {
+        ok = judge(verify, group, cell, &pair, err);
+    } else if (ok) {
+        char *detail = str_format("the server is another one: it answers as %s", buf_text(&who));
+        ok = record(verify, group, cell, VERIFY_FAILED, detail, err);
+        free(detail);
+    }
+    buf_free(&who);
     return ok;
 }
 
@@ -289,7 +392,7 @@ static bool compare_cell(Verify *verify, const Group *group, const VerifyCell *c
     char *status;
     bool ok = find_again(group->again, cell->key, &id, &status, err);
     if (ok && str_equal(status, cell_status_name(CELL_DONE)))
-        ok = judge(verify, group, cell, id, err);
+        ok = judge_same(verify, group, cell, id, err);
     else if (ok)
         ok = record(verify, group, cell, VERIFY_FAILED, status, err);
     free(status);
@@ -300,8 +403,14 @@ static bool verify_planned(Verify *verify, Group *group, Err *err)
 {
     if (!choose_cells(verify, group, err)) return false;
     if (group->n == 0) return true;
+    Err why = {0};
     group->again = store_open(":memory:", err);
-    bool ok = group->again && run_again(group, err);
+    if (!group->again) return false;
+    bool ok = run_again(group, &why);
+    /* Cells of a server that turns out to be another one, say: the next run follows. */
+    if (!ok && why.code != ERR_CANCELLED && why.code != ERR_STORE)
+        return record_all(verify, group, VERIFY_FAILED, why.text, err);
+    if (!ok) *err = why;
     for (size_t i = 0; ok && i < group->n; i++)
         ok = compare_cell(verify, group, &group->cells[i], err);
     return ok;
@@ -320,6 +429,7 @@ static bool verify_group(Verify *verify, Group *group, Err *err)
     store_close(group->again);
     engine_describe_free(&group->run);
     plan_free(group->plan);
+    string_list_free(&group->servers);
     cli_free(&group->options);
     return ok;
 }

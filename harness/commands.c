@@ -56,7 +56,8 @@ const Command commands[] = {
      .help = "Run a random sample of stored cells again and compare the bits.",
      .usage = "verify FILE [options]",
      .about =
-         "Cells are run as their run's record says; --model and --corpus name files that have moved.\n"
+         "Cells are run as their run's record says; --model, --tokenizer and --corpus name what has moved, a\n"
+         "server too: docs/servers.md.\n"
          "Each outcome is stored, and the reports show it.\n", .examples = "  ropewalk verify w.db --sample 3\n"
                  "  ropewalk verify w.db --sample 2 --seed 7 --json\n"
                  "  ropewalk verify w.db --sample 1 --model models/walker --corpus README.md\n"},

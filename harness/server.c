@@ -23,11 +23,17 @@ enum {
     MAX_KEY_BYTES = 1 << 12,
 };
 
+static void forget_key(PlanServer *server)
+{
+    if (server->key) explicit_bzero(server->key, strlen(server->key));
+    free(server->key);
+    server->key = NULL;
+}
+
 void server_free(PlanServer *server)
 {
     if (!server) return;
-    if (server->key) explicit_bzero(server->key, strlen(server->key));
-    free(server->key);
+    forget_key(server);
     free(server->agent);
     free(server);
 }
@@ -209,6 +215,24 @@ bool server_read_model(PlanModel *model, const Options *options, bool dry, Err *
     return true;
 }
 
+bool server_move(PlanModel *model, const char *at, Err *err)
+{
+    OpenaiAddress now;
+    PlanServer *server = model->server;
+    if (!at) {
+        forget_key(server);
+        return true;
+    }
+    if (!openai_address_parse(at, &now, err)) return false;
+    if (now.name[0] && !str_equal(now.name, server->address.name))
+        return err_set(err, ERR_INPUT,
+                       "--model names \"%s\" at %s, and the cells are of the model \"%s\"",
+                       now.name, now.base, server->address.name);
+    memcpy(now.name, server->address.name, sizeof now.name);
+    server->address = now;
+    return true;
+}
+
 static PlanModel *find(const ServerSource *source, size_t model)
 {
     return &source->engine.plan->models[model];
@@ -289,7 +313,7 @@ static bool load(void *context, size_t index, size_t setting, Err *err)
     const Options *options = source->engine.plan->options;
     if (!model->server) return source->local.load(source->local.context, index, setting, err);
     source->config = make_config(model, options);
-    if (!options->server_cmd) return true;
+    if (!options->server_cmd) return model->server->found.model[0] || probe(model, options, err);
     bool ok = launch(source, model, &model->settings[setting], err) && probe(model, options, err);
     if (!ok) stop(source);
     return ok;

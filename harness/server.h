@@ -13,7 +13,7 @@
 /* A planned model that is behind a server. */
 struct PlanServer {
     OpenaiAddress address;
-    OpenaiServer found; /* by the last probe */
+    OpenaiServer found; /* by the last probe; its model is empty before that */
     char *key;          /* NULL: none */
     char *agent;        /* what the server is told that this program is */
 };
@@ -23,6 +23,11 @@ struct PlanServer {
  * Errors: USAGE (options that contradict each other, no tokenizer), INPUT (damaged files, another tokenizer), as openai_probe. */
 bool server_read_model(PlanModel *model, const Options *options, bool dry, Err *err) MUST_USE;
 void server_free(PlanServer *server);
+
+/* Points a model that was planned dry, under the address that a stored run names, at where its server is now: at, or NULL where it was. The
+ * server is asked when it is loaded, and the model's hash stays. A key is sent to no address but one that the user names.
+ * Errors: INPUT (the address names another model), as openai_address_parse. */
+bool server_move(PlanModel *model, const char *at, Err *err) MUST_USE;
 
 /* Whether n settings can be measured on the server. Errors: USAGE. */
 bool server_check_settings(const Options *options, size_t n, Err *err) MUST_USE;

@@ -27,7 +27,7 @@ static const char done_sql[] =
 
 static const char cell_sql[] =
     "SELECT cell.id, cell.key, canonical, model.name, setting.label, probe, n_ctx, depth, run_id, spec,"
-    " version, blas FROM cell JOIN run ON run.id = run_id JOIN model ON model.hash = model_hash"
+    " version, blas, precision = 'server' FROM cell JOIN run ON run.id = run_id JOIN model ON model.hash = model_hash"
     " JOIN setting ON setting.key = setting_key WHERE cell.id = ?";
 
 static bool list_done(Store *store, int64_t **ids, size_t *n, Err *err)
@@ -80,6 +80,7 @@ static bool load_cell(Stmt *stmt, int64_t id, VerifySample *out, Err *err)
         .probe = copy(stmt, 5),
         .n_ctx = stmt_i64(stmt, 6),
         .depth = stmt_double(stmt, 7),
+        .by_server = stmt_i64(stmt, 12) != 0,
         .run_id = stmt_i64(stmt, 8),
         .spec = copy(stmt, 9),
         .version = copy(stmt, 10),
@@ -128,90 +129,181 @@ void verify_sample_free(VerifySample *sample)
     *sample = (VerifySample){0};
 }
 
+#define TRIAL_COLUMNS                                                                                 \
+ "SELECT idx, cluster, n_prompt_tokens, n_scored, nll, n_bytes, needle_first, prompt_hash, expected," \
+ " exact, forced, logp, logp_control"
+#define TRIAL_ROWS " FROM trial WHERE cell_id = ? ORDER BY idx"
+
 /* What a finished cell holds; the first column says which row it is. */
-static const struct {
+typedef struct {
     const char *name;
     const char *sql;
-} tables[] = {
+    const char *server_sql; /* without what a near tie turns over */
+    double server_tolerance;
+} Table;
+
+static const Table tables[] = {
     {"metric",
-     "SELECT name, value, n, ci_low, ci_high, ci_method FROM metric WHERE cell_id = ? ORDER BY name"},
-    {"trial",
-     "SELECT idx, cluster, n_prompt_tokens, n_scored, nll, n_bytes, needle_first, prompt_hash, expected,"
-     " answer, exact, forced, logp, logp_control, ranks FROM trial WHERE cell_id = ? ORDER BY idx"  },
+     "SELECT name, value, n, ci_low, ci_high, ci_method FROM metric WHERE cell_id = ? ORDER BY name",
+     "SELECT name, value, n, ci_low, ci_high, ci_method FROM metric WHERE cell_id = ? AND unit <> 'rank'"
+     " ORDER BY name",                                                                                                          VERIFY_SERVER_TOLERANCE       },
+    {"trial",        TRIAL_COLUMNS ", answer, ranks" TRIAL_ROWS,                                      TRIAL_COLUMNS TRIAL_ROWS,
+     VERIFY_SERVER_SAMPLE_TOLERANCE                                                                                                                           },
     {"position_nll",
      "SELECT bucket, cluster, first, last, n, sum, sum_squares FROM position_nll WHERE cell_id = ?"
-     " ORDER BY bucket, cluster"                                                                    },
+     " ORDER BY bucket, cluster",                                                                     NULL,                     VERIFY_SERVER_SAMPLE_TOLERANCE},
 };
 
-static void note(VerifyDifference *out, const char *table, Stmt *row, int column)
+/* The rows of a table in both results, and how far their reals may be apart. */
+typedef struct {
+    const char *name;
+    double tolerance;
+    Stmt a;
+    Stmt b;
+} Rows;
+
+static void note(VerifyDifference *out, Rows *rows, int column)
 {
-    const char *first = stmt_text(row, 0);
-    snprintf(out->where, sizeof out->where, "%s %.40s: %s", table, first ? first : "",
-             sqlite3_column_name(row->handle, column));
+    const char *first = stmt_text(&rows->a, 0);
+    snprintf(out->where, sizeof out->where, "%s %.40s: %s", rows->name, first ? first : "",
+             sqlite3_column_name(rows->a.handle, column));
 }
 
-/* Notes the largest difference of reals, until there is one of something else. */
-static void compare_reals(Stmt *a, Stmt *b, int column, const char *table, VerifyDifference *out)
+/* Notes the largest difference of reals, measured by its tolerance, until there is one of something else. */
+static void compare_reals(Rows *rows, int column, double *furthest, VerifyDifference *out)
 {
-    double x = stmt_double(a, column);
-    double y = stmt_double(b, column);
+    double x = stmt_double(&rows->a, column);
+    double y = stmt_double(&rows->b, column);
     if (x == y) return; /* no NaN, and no zero below zero, is in a database */
     double off = fabs(x - y) / fmax(1.0, fabs(x));
     out->is_equal = false;
-    if (off < out->largest) return;
+    if (off > rows->tolerance) out->is_close = false;
+    if (off / rows->tolerance < *furthest) return;
+    *furthest = off / rows->tolerance;
     out->largest = off;
-    if (out->only_numbers) note(out, table, a, column);
+    if (out->only_numbers) note(out, rows, column);
 }
 
-static void compare_column(Stmt *a, Stmt *b, int column, const char *table, VerifyDifference *out)
+static void compare_column(Rows *rows, int column, double *furthest, VerifyDifference *out)
 {
-    int type = sqlite3_column_type(a->handle, column);
-    bool same_type = type == sqlite3_column_type(b->handle, column);
+    int type = sqlite3_column_type(rows->a.handle, column);
+    bool same_type = type == sqlite3_column_type(rows->b.handle, column);
     if (same_type && type == SQLITE_FLOAT) {
-        compare_reals(a, b, column, table, out);
+        compare_reals(rows, column, furthest, out);
         return;
     }
-    const char *x = stmt_text(a, column);
-    const char *y = stmt_text(b, column);
+    const char *x = stmt_text(&rows->a, column);
+    const char *y = stmt_text(&rows->b, column);
     if (same_type && (x == y || (x && y && str_equal(x, y)))) return;
-    if (out->only_numbers) note(out, table, a, column);
-    out->is_equal = out->only_numbers = false;
+    if (out->only_numbers) note(out, rows, column);
+    out->is_equal = out->only_numbers = out->is_close = false;
 }
 
-static bool compare_rows(Stmt *a, Stmt *b, const char *table, VerifyDifference *out, Err *err)
+static bool compare_rows(Rows *rows, double *furthest, VerifyDifference *out, Err *err)
 {
     bool more_a = true;
     bool more_b = true;
     for (size_t n = 0; more_a && more_b; n++) {
-        if (!stmt_next(a, &more_a, err) || !stmt_next(b, &more_b, err)) return false;
+        if (!stmt_next(&rows->a, &more_a, err) || !stmt_next(&rows->b, &more_b, err)) return false;
         if (more_a != more_b) {
             if (out->only_numbers)
                 snprintf(out->where, sizeof out->where, "%s: more than %zu rows in one of them",
-                         table, n);
-            out->is_equal = out->only_numbers = false;
+                         rows->name, n);
+            out->is_equal = out->only_numbers = out->is_close = false;
         }
-        for (int i = 0; more_a && more_b && i < sqlite3_column_count(a->handle); i++)
-            compare_column(a, b, i, table, out);
+        for (int i = 0; more_a && more_b && i < sqlite3_column_count(rows->a.handle); i++)
+            compare_column(rows, i, furthest, out);
     }
     return true;
 }
 
-bool verify_compare(Store *stored, int64_t cell_id, Store *again, int64_t again_id,
-                    VerifyDifference *out, Err *err)
+/* Opens one query on both databases, bound to the two cells. */
+static bool open_both(const VerifyPair *pair, const char *sql, Stmt *a, Stmt *b, Err *err)
 {
-    *out = (VerifyDifference){.is_equal = true, .only_numbers = true};
+    *b = (Stmt){0};
+    if (!stmt_open(store_sqlite(pair->stored), sql, a, err) ||
+        !stmt_open(store_sqlite(pair->again), sql, b, err))
+        return false;
+    stmt_put_i64(a, pair->cell_id);
+    stmt_put_i64(b, pair->again_id);
+    return true;
+}
+
+bool verify_compare(const VerifyPair *pair, VerifyDifference *out, Err *err)
+{
+    *out = (VerifyDifference){.is_equal = true, .only_numbers = true, .is_close = true};
+    double furthest = 0.0;
     bool ok = true;
     for (size_t i = 0; ok && i < COUNT_OF(tables); i++) {
-        Stmt a;
-        Stmt b = {0};
-        ok = stmt_open(store_sqlite(stored), tables[i].sql, &a, err) &&
-             stmt_open(store_sqlite(again), tables[i].sql, &b, err);
-        if (ok) stmt_put_i64(&a, cell_id);
-        if (ok) stmt_put_i64(&b, again_id);
-        ok = ok && compare_rows(&a, &b, tables[i].name, out, err);
-        stmt_close(&a);
-        stmt_close(&b);
+        const Table *table = &tables[i];
+        const char *sql = pair->by_server && table->server_sql ? table->server_sql : table->sql;
+        Rows rows = {.name = table->name,
+                     .tolerance = pair->by_server ? table->server_tolerance : VERIFY_TOLERANCE};
+        ok =
+            open_both(pair, sql, &rows.a, &rows.b, err) && compare_rows(&rows, &furthest, out, err);
+        stmt_close(&rows.a);
+        stmt_close(&rows.b);
     }
+    return ok;
+}
+
+/* The systems of a server that answered for a result; of more than these the first count. */
+typedef struct {
+    char *items[16];
+    size_t n;
+} Systems;
+
+static bool list_systems(Stmt *stmt, Systems *out, Err *err)
+{
+    bool row;
+    bool ok = true;
+    out->n = 0;
+    while (out->n < COUNT_OF(out->items) && (ok = stmt_next(stmt, &row, err)) && row)
+        out->items[out->n++] = copy(stmt, 0);
+    return ok;
+}
+
+static void free_systems(Systems *systems)
+{
+    for (size_t i = 0; i < systems->n; i++)
+        free(systems->items[i]);
+}
+
+static bool share_one(const Systems *a, const Systems *b)
+{
+    for (size_t i = 0; i < a->n; i++)
+        for (size_t k = 0; k < b->n; k++)
+            if (str_equal(a->items[i], b->items[k])) return true;
+    return false;
+}
+
+static void put_systems(const Systems *systems, Buf *out)
+{
+    for (size_t i = 0; i < systems->n; i++)
+        buf_printf(out, "%s%s", i ? ", " : "", systems->items[i]);
+}
+
+bool verify_check_system(const VerifyPair *pair, bool *is_same, Buf *who, Err *err)
+{
+    static const char sql[] =
+        "SELECT 'model \"' || model || '\" of system_fingerprint \"' || system_fingerprint || '\"'"
+        " FROM reply WHERE cell_id = ? ORDER BY 1";
+    Stmt a;
+    Stmt b;
+    Systems before = {.n = 0};
+    Systems now = {.n = 0};
+    bool ok = open_both(pair, sql, &a, &b, err) && list_systems(&a, &before, err) &&
+              list_systems(&b, &now, err);
+    *is_same = before.n == 0 || now.n == 0 || share_one(&before, &now);
+    if (ok && !*is_same) {
+        put_systems(&now, who);
+        buf_puts(who, ", and it was ");
+        put_systems(&before, who);
+    }
+    free_systems(&before);
+    free_systems(&now);
+    stmt_close(&a);
+    stmt_close(&b);
     return ok;
 }
 

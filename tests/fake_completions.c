@@ -63,6 +63,8 @@ static bool compute(Ask *ask, Err *err)
     if (ok && (ask->echo || ask->prompt_logprobs) && ask->n > 1)
         ok = backend_score(model, ask->ids, ask->n, want, ask->scores, err);
     for (int64_t at = 1; ok && at < ask->n; at++)
+        ask->scores[at - 1].nll *= 1.0 + ask->fake->drift;
+    for (int64_t at = 1; ok && at < ask->n; at++)
         ask->tops[at] =
             ask->n <= MAX_TOP ? logp_of(model, ask->ids, at, ask->scores[at - 1].argmax) : -0.01;
     if (ok && ask->n <= MAX_TOP && ask->made.n > 0)

@@ -65,6 +65,7 @@ typedef struct {
     bool adds_bos;        /* to texts */
     bool other_tokenizer; /* /tokenize tells other tokens */
     bool no_ids;          /* token ids are refused */
+    double drift;         /* every nll is larger by this part of it */
     FakeShape shape;
     FakeFault fault;
     int first_fault;       /* requests of completions that go well before it */

@@ -1,6 +1,7 @@
 #include "reports/verify.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/str.h"
@@ -128,13 +129,90 @@ static void test_differences_are_found_and_sized(void **state)
         Store *b = open_with_cells(1, false);
         assert_ok(sql_exec(store_sqlite(b), rows[i].change, &err), &err);
         VerifyDifference off;
-        assert_ok(verify_compare(a, 1, b, 1, &off, &err), &err);
+        assert_ok(verify_compare(&(VerifyPair){a, 1, b, 1, false}, &off, &err), &err);
         assert_int_equal(off.is_equal, rows[i].is_equal);
         assert_int_equal(off.only_numbers, rows[i].only_numbers);
+        assert_int_equal(off.is_close, off.only_numbers && rows[i].largest <= VERIFY_TOLERANCE);
         assert_close(off.largest, rows[i].largest, 1e-6, 0.0);
         assert_string_equal(off.where, rows[i].where);
         store_close(a);
         store_close(b);
+    }
+}
+
+static void test_of_a_server_hits_count_and_numbers_repeat_to_a_few_digits(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *change;
+        bool only_numbers;
+        bool is_close;
+        const char *where;
+    } rows[] = {
+        {"UPDATE metric SET value = 0.5 + 0.009",                                                           true,  true,  "metric passkey_exact: value"},
+        {"UPDATE metric SET value = 0.5 + 0.011",                                                           true,  false, "metric passkey_exact: value"},
+        {"UPDATE trial SET logp = logp - 0.07 WHERE idx = 1",                                               true,  true,  "trial 1: logp"              },
+        {"UPDATE trial SET logp = logp - 0.08 WHERE idx = 1",                                               true,  false, "trial 1: logp"              },
+        {"UPDATE metric SET value = 0.504; UPDATE trial SET nll = 3.03 WHERE idx = 1",                      true,  true,
+         "metric passkey_exact: value"                                                                                                                 },
+        {"UPDATE position_nll SET sum_squares = 0.54",                                                      true,  true,  "position_nll 1: sum_squares"},
+        {"UPDATE position_nll SET sum_squares = 0.56",                                                      true,  false, "position_nll 1: sum_squares"},
+        {"UPDATE trial SET answer = '54321', ranks = '7';"
+         "INSERT INTO metric VALUES (1, 'passkey_rank', 1, 'rank', -1, 9.0, 4, NULL, NULL, NULL)", true,  true,  ""                           },
+        {"UPDATE trial SET exact = 1 - exact",                                                              false, false, "trial 1: exact"             },
+        {"UPDATE trial SET expected = '1'",                                                                 false, false, "trial 0: expected"          },
+    };
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        Err err;
+        Store *a = open_with_cells(1, false);
+        Store *b = open_with_cells(1, false);
+        assert_ok(sql_exec(store_sqlite(b), rows[i].change, &err), &err);
+        VerifyDifference off;
+        assert_ok(verify_compare(&(VerifyPair){a, 1, b, 1, true}, &off, &err), &err);
+        assert_string_equal(off.where, rows[i].where);
+        assert_int_equal(off.only_numbers, rows[i].only_numbers);
+        assert_int_equal(off.is_close, rows[i].is_close);
+        store_close(a);
+        store_close(b);
+    }
+}
+
+static void test_results_of_another_system_are_told_apart(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *stored;
+        const char *again;
+        bool is_same;
+        const char *who;
+    } rows[] = {
+        {"(1, 'm', 'a', 3)",                   "(1, 'm', 'a', 2)", true,  ""                          },
+        {"(1, 'm', 'a', 3), (1, 'm', 'b', 1)", "(1, 'm', 'b', 2)", true,  ""                          },
+        {"(1, 'm', 'a', 3)",                   "(1, 'm', 'b', 2)", false,
+         "model \"m\" of system_fingerprint \"b\", and it was model \"m\" of system_fingerprint \"a\""},
+        {"(1, 'm', 'a', 3)",                   "(1, 'n', 'a', 2)", false,
+         "model \"n\" of system_fingerprint \"a\", and it was model \"m\" of system_fingerprint \"a\""},
+        {"(2, 'm', 'a', 3)",                   "(1, 'm', 'b', 2)", true,  ""                          }, /* a file of an older version */
+        {"(1, 'm', 'a', 3)",                   "(2, 'm', 'b', 2)", true,  ""                          },
+    };
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        Err err;
+        bool is_same;
+        Buf who = {0};
+        Store *stores[] = {open_with_cells(2, false), open_with_cells(2, false)};
+        const char *values[] = {rows[i].stored, rows[i].again};
+        for (int k = 0; k < 2; k++) {
+            char *sql = str_format("INSERT INTO reply VALUES %s", values[k]);
+            assert_ok(sql_exec(store_sqlite(stores[k]), sql, &err), &err);
+            free(sql);
+        }
+        const VerifyPair pair = {stores[0], 1, stores[1], 1, true};
+        assert_ok(verify_check_system(&pair, &is_same, &who, &err), &err);
+        assert_int_equal(is_same, rows[i].is_same);
+        assert_string_equal(buf_text(&who), rows[i].who);
+        buf_free(&who);
+        store_close(stores[0]);
+        store_close(stores[1]);
     }
 }
 
@@ -205,6 +283,8 @@ int main(void)
         cmocka_unit_test(test_every_cell_is_drawn_about_as_often),
         cmocka_unit_test(test_only_done_cells_of_the_latest_generation_are_drawn),
         cmocka_unit_test(test_differences_are_found_and_sized),
+        cmocka_unit_test(test_of_a_server_hits_count_and_numbers_repeat_to_a_few_digits),
+        cmocka_unit_test(test_results_of_another_system_are_told_apart),
         cmocka_unit_test(test_changed_lines_are_named_wherever_they_stand),
         cmocka_unit_test(test_reports_carry_the_last_outcome_of_each_cell),
     };

@@ -1,24 +1,7 @@
 # Models behind servers on loopback: as the engine's numbers, by what they can do, launched for each setting, dying; the key is nowhere.
 set -u
 command -v sqlite3 >/dev/null || exit 77
-SERVER=$(dirname "$ROPEWALK")/tests/data/server_main
-[ -x "$SERVER" ] || exit 77
-WALKER=$SRC/models/walker
-
-# start_server NAME METHOD [OPTION…]: sets $url; a server ends when fd 9 is closed.
-start_server() {
-    rm -f stop && mkfifo stop
-    "$SERVER" "$WALKER" 0 "$@" stdin <stop >address 2>server.err &
-    exec 9>stop
-    until [ -s address ]; do sleep 0.05; done
-    url=$(cat address)
-}
-
-stop_server() {
-    exec 9>&-
-    wait
-    rm -f address
-}
+. "$SRC/tests/data/server.bash"
 
 # Prints what a command says on both streams, and its status, with what differs from run to run left out.
 show() {

@@ -1,7 +1,8 @@
 /* The fake server of completions as a program, for shell tests: server_main MODEL PORT METHOD [OPTION…]
  *
  * Serves a model by the engine under a setting, on a port or, with 0, on any that it then writes to standard output. It ends at SIGTERM, or when
- * standard input does with "stdin". Other options: "llama" and "echo" (the shape), "key=K" (that is wanted), "n_ctx=N" (that is told),
+ * standard input does with "stdin". Other options: "llama" and "echo" (the shape), "key=K" (that is wanted), "n_ctx=N" (that is told), "name=N"
+ * (of the model), "other_tokenizer", "drift=N" (every nll is larger by N thousandths of it),
  * "dies=N" (closes every connection after N completions), "hangs=N" (from the Nth on), "changes=N" (answers as another
  * system from the Nth on), "fails" (ends at once). */
 #include <stdio.h>
@@ -49,6 +50,9 @@ static void set_option(FakeCompletions *fake, const char *option)
     if (str_equal(option, "llama")) fake->shape = FAKE_LLAMA;
     if (str_equal(option, "echo")) fake->shape = FAKE_ECHO;
     if (str_starts_with(option, "key=")) fake->key = value;
+    if (str_equal(option, "other_tokenizer")) fake->other_tokenizer = true;
+    if (str_starts_with(option, "name=")) fake->name = value;
+    if (str_starts_with(option, "drift=")) fake->drift = 1e-3 * number(value);
     if (str_starts_with(option, "n_ctx=")) fake->n_ctx = number(value);
     if (str_starts_with(option, "dies=")) set_fault(fake, FAULT_DEAD, value);
     if (str_starts_with(option, "changes=")) set_fault(fake, FAULT_OTHER_SYSTEM, value);
