@@ -116,7 +116,7 @@ const Command commands[] = {
      .about =
          "Prints the path. Only what the engine reads is fetched; what broke off is continued. The\n"
          "environment is the hub's own: HF_HOME, HF_HUB_CACHE, HF_TOKEN, HF_ENDPOINT, HF_HUB_OFFLINE.\n"
-         "Wherever --model or --corpus is taken, such an address may stand.\n", .examples = "  ropewalk fetch hf://HuggingFaceTB/SmolLM2-135M --dry-run\n"
+         "Wherever --model, --corpus or --tokenizer is taken, such an address may stand.\n", .examples = "  ropewalk fetch hf://HuggingFaceTB/SmolLM2-135M --dry-run\n"
                  "  ropewalk fetch hf://HuggingFaceTB/SmolLM2-135M@main\n"
                  "  ropewalk fetch hf://datasets/roneneldan/TinyStories/TinyStories-valid.txt\n"},
     {.name = "list",

@@ -6,8 +6,10 @@
 #include "harness/cli.h"
 
 typedef enum {
-    FETCH_MODEL, /* what the engine reads of it: config, tokenizer, weights */
-    FETCH_TEXT,  /* one text file */
+    FETCH_MODEL,     /* what the engine reads of it: config, tokenizer, weights */
+    FETCH_TEXT,      /* one text file */
+    FETCH_TOKENIZER, /* tokenizer.json and the configurations beside it */
+    FETCH_SERVED,    /* the same, else a .gguf: what is read of a model behind a server */
 } FetchKind;
 
 typedef struct {
@@ -37,7 +39,7 @@ void fetch_close(Fetched *fetched);
 /* Says on stderr, after a signal, that what has come is kept and how to go on. */
 void fetch_print_stopped(const Options *options);
 
-/* Marks the files of the snapshot that the engine needs of a model, or the one text, and gives what to open: "" for the whole
+/* Marks the files of the snapshot that are read of what kind says, and gives what to open: "" for the whole
  * snapshot, else a name in it; free with free(). NULL and err as fetch_open. */
 char *fetch_choose(HubSnapshot *snapshot, FetchKind kind, Err *err) MUST_USE;
 

@@ -3,7 +3,8 @@
  *
  *     a folder, or all of it   config.json + model.safetensors, or + its index and shards; else its one .gguf
  *     a file of weights        that file, and the config and tokenizer beside it
- *     a text                   that file; without a name the only .txt or .jsonl there is */
+ *     a text                   that file; without a name the only .txt or .jsonl there is
+ *     a tokenizer              tokenizer.json and the configurations beside it; of a model behind a server else its one .gguf */
 #include <fnmatch.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,6 +23,7 @@ enum {
 static const char index_name[] = "model.safetensors.index.json";
 static const char *const beside_safetensors[] = {"config.json", "tokenizer.json",
                                                  "tokenizer_config.json"};
+static const char *const gguf[] = {"*.gguf"};
 static const char *const beside_llama2c[] = {"tokenizer.bin", "tok*.bin"};
 
 /* Text files that are read. */
@@ -40,9 +42,19 @@ static const struct {
     {"*.msgpack", "Flax weights are not read; safetensors or GGUF is"                                },
 };
 
+/* What is needed of each kind. */
+static const char *const needs[] = {
+    [FETCH_MODEL] = "model that is read: config.json with .safetensors, or a .gguf, is needed",
+    [FETCH_TEXT] = "text that is read: .txt or .jsonl, also .gz, is needed",
+    [FETCH_TOKENIZER] = "tokenizer that is read: tokenizer.json is needed",
+    [FETCH_SERVED] =
+        "tokenizer that is read: config.json with tokenizer.json, or a .gguf, is needed",
+};
+
 static const char *why_unread(const char *name, FetchKind kind)
 {
     if (kind == FETCH_TEXT) return text_unread(name);
+    if (kind != FETCH_MODEL) return NULL;
     for (size_t i = 0; i < COUNT_OF(unread_weights); i++)
         if (fnmatch(unread_weights[i].pattern, name, 0) == 0) return unread_weights[i].what;
     return NULL;
@@ -83,15 +95,27 @@ static char *folder_of(const char *name)
     return str_dup_n(name, slash ? (size_t)(slash - name) + 1 : 0);
 }
 
-static void want_beside(HubSnapshot *snapshot, const char *name)
+/* "a/b" of "a/b/", "" of "". */
+static char *without_slash(const char *folder)
+{
+    size_t n = strlen(folder);
+    return str_dup_n(folder, n ? n - 1 : 0);
+}
+
+static void want_configs(HubSnapshot *snapshot, const char *folder)
+{
+    for (size_t i = 0; i < COUNT_OF(beside_safetensors); i++)
+        want(snapshot, folder, beside_safetensors[i]);
+}
+
+static void want_beside(HubSnapshot *snapshot, const char *name, FetchKind kind)
 {
     char *folder = folder_of(name);
-    bool llama2c = str_ends_with(name, ".bin");
-    bool alone = !llama2c && !str_ends_with(name, ".safetensors");
-    const char *const *patterns = llama2c ? beside_llama2c : beside_safetensors;
-    size_t n = llama2c ? COUNT_OF(beside_llama2c) : COUNT_OF(beside_safetensors);
-    for (size_t i = 0; !alone && i < n; i++)
-        want(snapshot, folder, patterns[i]);
+    if (kind == FETCH_MODEL && str_ends_with(name, ".bin"))
+        for (size_t i = 0; i < COUNT_OF(beside_llama2c); i++)
+            want(snapshot, folder, beside_llama2c[i]);
+    else if (str_ends_with(name, kind == FETCH_MODEL ? ".safetensors" : ".json"))
+        want_configs(snapshot, folder);
     free(folder);
 }
 
@@ -107,10 +131,7 @@ static char *refuse(const HubSnapshot *snapshot, const char *folder, FetchKind k
         return NULL;
     }
     err_set(err, snapshot->from_cache ? ERR_NET : ERR_INPUT, "%s%s%s at %s holds no %s", repo,
-            *folder ? "/" : "", folder, snapshot->commit,
-            kind == FETCH_MODEL
-                ? "model that is read: config.json with .safetensors, or a .gguf, is needed"
-                : "text that is read: .txt or .jsonl, also .gz, is needed");
+            *folder ? "/" : "", folder, snapshot->commit, needs[kind]);
     return NULL;
 }
 
@@ -156,18 +177,26 @@ static char *choose_one(HubSnapshot *snapshot, const char *folder, const char *c
 
 static char *choose_model(HubSnapshot *snapshot, const char *folder, Err *err)
 {
-    static const char *const gguf[] = {"*.gguf"};
     bool whole = has(snapshot, folder, "model.safetensors");
     bool sharded = !whole && has(snapshot, folder, index_name);
     if (!has(snapshot, folder, "config.json") || (!whole && !sharded))
         return choose_one(snapshot, folder, gguf, 1, FETCH_MODEL, err);
-    for (size_t i = 0; i < COUNT_OF(beside_safetensors); i++)
-        want(snapshot, folder, beside_safetensors[i]);
+    want_configs(snapshot, folder);
     want(snapshot, folder, whole ? "model.safetensors" : index_name);
     /* As they are always called; fetch_add_shards asks the index itself. */
     if (sharded) want(snapshot, folder, "model-[0-9][0-9][0-9][0-9][0-9]-of-*.safetensors");
-    size_t n = strlen(folder);
-    return str_dup_n(folder, n ? n - 1 : 0);
+    return without_slash(folder);
+}
+
+static char *choose_tokenizer(HubSnapshot *snapshot, const char *folder, FetchKind kind, Err *err)
+{
+    bool is_served = kind == FETCH_SERVED;
+    bool whole = has(snapshot, folder, "tokenizer.json") &&
+                 (!is_served || has(snapshot, folder, "config.json"));
+    if (!whole)
+        return choose_one(snapshot, folder, gguf, is_served ? COUNT_OF(gguf) : 0, kind, err);
+    want_configs(snapshot, folder);
+    return without_slash(folder);
 }
 
 static char *choose_file(HubSnapshot *snapshot, HubFile *file, FetchKind kind, Err *err)
@@ -178,7 +207,7 @@ static char *choose_file(HubSnapshot *snapshot, HubFile *file, FetchKind kind, E
         return NULL;
     }
     file->wanted = true;
-    if (kind == FETCH_MODEL) want_beside(snapshot, file->name);
+    if (kind != FETCH_TEXT) want_beside(snapshot, file->name, kind);
     return str_dup(file->name);
 }
 
@@ -197,6 +226,8 @@ char *fetch_choose(HubSnapshot *snapshot, FetchKind kind, Err *err)
                 snapshot->commit, path, snapshot->from_cache ? " in the cache" : "");
     else if (kind == FETCH_MODEL)
         chosen = choose_model(snapshot, folder, err);
+    else if (kind != FETCH_TEXT)
+        chosen = choose_tokenizer(snapshot, folder, kind, err);
     else
         chosen = choose_one(snapshot, folder, texts, COUNT_OF(texts), kind, err);
     free(folder);

@@ -4,7 +4,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <time.h>
 
 #include "base/clock.h"
@@ -15,6 +14,7 @@
 #include "harness/launch.h"
 #include "harness/progress.h"
 #include "harness/signals.h"
+#include "harness/source.h"
 #include "harness/version.h"
 
 enum {
@@ -86,7 +86,7 @@ static bool check_options(const Options *options, const OpenaiAddress *address, 
            err_set(
                err, ERR_USAGE,
                "%s: prompts are sent as token ids: give --tokenizer, the model's folder with its "
-               "config.json and tokenizer.json (no weights are needed), or its .gguf",
+               "config.json and tokenizer.json (no weights are needed), its .gguf, or hf://org/name",
                address->base);
 }
 
@@ -133,14 +133,22 @@ static bool read_file(PlanModel *model, const char *path, Err *err)
     return ok;
 }
 
-/* What of a local folder or file says what the served model is. */
+/* What of a folder, which its tokenizer.json may stand for, or of a file of weights says what the served model is. */
 static bool read_texts(PlanModel *model, const Options *options, Err *err)
 {
-    struct stat what;
-    const char *path = options->tokenizer;
-    if (stat(path, &what) == 0 && S_ISDIR(what.st_mode))
-        return read_folder(model, path, err) || err_prefix(err, "--tokenizer");
-    return read_file(model, path, err) || err_prefix(err, "--tokenizer");
+    const char *path = source_path(options, options->tokenizer);
+    const char *name = file_base_name(path);
+    bool is_folder = file_is_dir(path), ok;
+    if (is_folder || str_equal(name, "tokenizer.json")) {
+        char *folder = is_folder      ? str_dup(path)
+                       : name == path ? str_dup(".")
+                                      : str_dup_n(path, (size_t)(name - path));
+        ok = read_folder(model, folder, err);
+        free(folder);
+    } else {
+        ok = read_file(model, path, err);
+    }
+    return ok || err_prefix(err, "--tokenizer");
 }
 
 /* What a server's weights are is not known, so its address and the model's name stand for them, beside tokenizer and config. */
@@ -196,7 +204,8 @@ static void name_model(PlanModel *model, const Options *options)
     model->origin = str_dup(model->path);
     model->name = str_dup(address->name[0] ? address->name : address->base);
     model->format = str_dup("server");
-    model->notes = str_format("tokenizer and config of %s", options->tokenizer);
+    model->notes =
+        str_format("tokenizer and config of %s", source_origin(options, options->tokenizer));
     model->tokenizer_kind = str_dup(tokenizer_kind(model->tokenizer));
 }
 

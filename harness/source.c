@@ -8,19 +8,21 @@
 #include "base/str.h"
 #include "datasets/catalog.h"
 #include "harness/cli_axis.h"
+#include "harness/commands.h"
 #include "harness/fetch.h"
 #include "harness/terminal.h"
 
 /* What a dry run of another command says of a model that is not here. */
-static bool refuse_missing(const Fetched *fetched, const char *given, Err *err)
+static bool refuse_missing(const Fetched *fetched, const char *given, FetchKind kind, Err *err)
 {
+    bool is_few = kind >= FETCH_TOKENIZER && !str_ends_with(fetched->path, ".gguf");
     char missing[BYTES_TEXT_SIZE], total[BYTES_TEXT_SIZE];
     bytes_text((double)fetched->n_missing, missing);
     bytes_text((double)fetched->n_bytes, total);
     return err_set(err, ERR_NET,
                    "%s: %s of %s are not here, and a dry run fetches nothing; to fetch them: "
-                   "ropewalk fetch %s",
-                   given, missing, total, given);
+                   "ropewalk fetch %s%s",
+                   given, missing, total, given, is_few ? " --include '*.json'" : "");
 }
 
 static bool is_complete(const HubSnapshot *snapshot)
@@ -47,8 +49,8 @@ static bool fetch_one(Options *options, const char *given, FetchKind kind, Err *
         if (err->code == ERR_CANCELLED) fetch_print_stopped(options);
         return false;
     }
-    bool ok =
-        !options->dry_run || is_complete(&fetched.snapshot) || refuse_missing(&fetched, given, err);
+    bool ok = !options->dry_run || is_complete(&fetched.snapshot) ||
+              refuse_missing(&fetched, given, kind, err);
     if (ok)
         add_source(options, (HubSource){.given = str_dup(given),
                                         .path = str_dup(fetched.path),
@@ -113,7 +115,9 @@ bool sources_open(const Command *command, Options *options, Err *err)
         if (!open_one(options, options->model.items[i], FETCH_MODEL, err)) return false;
     for (size_t i = 0; i < options->arguments.n; i++)
         if (!open_one(options, options->arguments.items[i], FETCH_MODEL, err)) return false;
+    FetchKind texts = command->bit == COMMAND_TRAIN ? FETCH_TOKENIZER : FETCH_SERVED;
     return open_one(options, options->init, FETCH_MODEL, err) &&
+           open_one(options, options->tokenizer, texts, err) &&
            open_text(options, options->corpus, err) && open_text(options, options->held_out, err);
 }
 
@@ -143,8 +147,7 @@ const char *source_path(const Options *options, const char *given)
     return source ? source->path : given;
 }
 
-/* The address with the commit of what was given, or that itself. */
-static const char *origin_of(const Options *options, const char *given)
+const char *source_origin(const Options *options, const char *given)
 {
     const HubSource *source = source_find(options, given);
     return source ? source->origin : given;
@@ -155,8 +158,9 @@ Options sources_pin(const Options *options)
     Options pinned = *options;
     pinned.model = (StringList){0};
     for (size_t i = 0; i < options->model.n; i++)
-        string_list_add(&pinned.model, str_dup(origin_of(options, options->model.items[i])));
-    if (options->corpus) pinned.corpus = str_dup(origin_of(options, options->corpus));
+        string_list_add(&pinned.model, str_dup(source_origin(options, options->model.items[i])));
+    if (options->corpus) pinned.corpus = str_dup(source_origin(options, options->corpus));
+    if (options->tokenizer) pinned.tokenizer = str_dup(source_origin(options, options->tokenizer));
     return pinned;
 }
 
@@ -164,4 +168,5 @@ void sources_unpin(Options *pinned)
 {
     string_list_free(&pinned->model);
     free(pinned->corpus);
+    free(pinned->tokenizer);
 }

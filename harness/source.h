@@ -1,4 +1,4 @@
-/* Where --model, --init, --corpus and --held-out lead on this machine. A path is itself; an address of the hub is fetched first; a name of the
+/* Where --model, --init, --tokenizer, --corpus and --held-out lead on this machine. A path is itself; an address of the hub is fetched first; a name of the
  * catalog is looked for in the folder of texts. */
 #ifndef HARNESS_SOURCE_H
 #define HARNESS_SOURCE_H
@@ -31,5 +31,8 @@ const HubSource *source_find(const Options *options, const char *given);
 
 /* Path on this machine of what was given; lends. */
 const char *source_path(const Options *options, const char *given);
+
+/* The address with the commit of what was given, or that itself; lends. */
+const char *source_origin(const Options *options, const char *given);
 
 #endif

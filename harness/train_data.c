@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "base/file.h"
+#include "base/str.h"
 #include "datasets/bpe_learn.h"
 #include "datasets/haystack.h"
 #include "harness/source.h"
@@ -42,11 +43,21 @@ static bool read_beside_model(const Options *options, TrainData *data, Err *err)
     return ok || err_prefix(err, "--init %s", options->init);
 }
 
+/* A tokenizer.json, or the folder that it is in. */
+static bool read_given(const Options *options, TrainData *data, Err *err)
+{
+    const char *path = source_path(options, options->tokenizer);
+    char *json = file_is_dir(path) ? file_join(path, "tokenizer.json") : str_dup(path);
+    bool ok = file_read(json, TOKENIZER_MAX_BYTES, &data->tokenizer_text, err);
+    free(json);
+    return ok || err_prefix(err, "--tokenizer");
+}
+
 static bool get_tokenizer(const Options *options, const Recipe *recipe, TrainData *data, Err *err)
 {
     bool ok = options->init ? read_beside_model(options, data, err)
               : options->tokenizer
-                  ? file_read(options->tokenizer, TOKENIZER_MAX_BYTES, &data->tokenizer_text, err)
+                  ? read_given(options, data, err)
                   : learn(options, recipe->config.vocab_size, &data->tokenizer_text, err);
     if (!ok) return false;
     data->tokenizer =

@@ -113,6 +113,54 @@ static void test_of_texts_one_file_is_fetched(void **state)
     check_rows(rows, COUNT_OF(rows));
 }
 
+static void test_of_a_tokenizer_no_weights_are_fetched(void **state)
+{
+    static const Row rows[] = {
+        {.kind = FETCH_TOKENIZER,
+         .names =
+             "README.md config.json model.safetensors tokenizer.json tokenizer_config.json vocab.json",
+         .wanted = "config.json tokenizer.json tokenizer_config.json",
+         .chosen = ""                                                                             },
+        {.kind = FETCH_SERVED,
+         .path = "sub",
+         .names = "config.json tokenizer.json sub/config.json sub/tokenizer.json sub/w.gguf",
+         .wanted = "sub/config.json sub/tokenizer.json",
+         .chosen = "sub"},
+        {.kind = FETCH_SERVED,
+         .path = "sub/tokenizer.json",
+         .names = "config.json sub/config.json sub/model.safetensors sub/tokenizer.json",
+         .wanted = "sub/config.json sub/tokenizer.json",
+         .chosen = "sub/tokenizer.json"},
+        {.kind = FETCH_SERVED,
+         .names = "tokenizer.json w.gguf",
+         .wanted = "w.gguf",
+         .chosen = "w.gguf"                                                         },
+        {.kind = FETCH_SERVED,
+         .path = "b.gguf",
+         .names = "a.gguf b.gguf config.json tokenizer.json",
+         .wanted = "b.gguf",
+         .chosen = "b.gguf"},
+        {.kind = FETCH_TOKENIZER,
+         .names = "tokenizer.json",
+         .wanted = "tokenizer.json",
+         .chosen = ""                                             },
+        {.kind = FETCH_TOKENIZER,
+         .names = "config.json w.gguf",
+         .code = ERR_INPUT,
+         .chosen = "no tokenizer that is read: tokenizer.json is needed"      },
+        {.kind = FETCH_SERVED,
+         .names = "tokenizer.json pytorch_model.bin",
+         .code = ERR_INPUT,
+         .chosen = "config.json with tokenizer.json, or a .gguf, is needed"},
+        {.kind = FETCH_SERVED,
+         .names = "a.gguf b.gguf",
+         .code = ERR_USAGE,
+         .chosen = "a.gguf, b.gguf"   },
+    };
+    (void)state;
+    check_rows(rows, COUNT_OF(rows));
+}
+
 static void test_what_cannot_be_read_or_meant_is_named(void **state)
 {
     static const Row rows[] = {
@@ -179,6 +227,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_of_a_model_config_tokenizer_and_one_set_of_weights_are_fetched),
         cmocka_unit_test(test_of_texts_one_file_is_fetched),
+        cmocka_unit_test(test_of_a_tokenizer_no_weights_are_fetched),
         cmocka_unit_test(test_what_cannot_be_read_or_meant_is_named),
         cmocka_unit_test(test_shards_of_other_names_are_taken_from_the_index),
     };

@@ -86,5 +86,5 @@ cells g.db
 echo "# the key is in nothing that was written"
 "$ROPEWALK" report --db s.db --format html --provenance -o s.html
 rm key.txt
-grep -rl SECRETSECRET . --include='*' -s --exclude=stop
+grep -rl SECRETSECRET . --include='*' -s --exclude=server_stop
 exit 0

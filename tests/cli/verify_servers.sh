@@ -68,5 +68,5 @@ start_server none
 stop_server
 show m.db --sample 100 --max-retries 0 | cut -c 1-60
 echo "# the key is in nothing that was written"
-grep -rl SECRETSECRET . -s --exclude=stop
+grep -rl SECRETSECRET . -s --exclude=server_stop
 exit 0

@@ -5,17 +5,18 @@ SERVER=$(dirname "$ROPEWALK")/tests/data/server_main
 [ -x "$SERVER" ] || exit 77
 WALKER=$SRC/models/walker
 
-# It ends when fd 9 is closed.
+# It ends when fd 8 is closed; fd 9 is the hub's (fake_hub.bash).
 start_server() {
-    rm -f stop && mkfifo stop
-    "$SERVER" "$WALKER" 0 "$@" stdin <stop >address 2>server.err &
-    exec 9>stop
-    until [ -s address ]; do sleep 0.05; done
-    url=$(cat address)
+    rm -f server_stop && mkfifo server_stop
+    "$SERVER" "$WALKER" 0 "$@" stdin <server_stop >server_address 2>server.err 9>&- &
+    server_pid=$!
+    exec 8>server_stop
+    until [ -s server_address ]; do sleep 0.05; done
+    url=$(cat server_address)
 }
 
 stop_server() {
-    exec 9>&-
-    wait
-    rm -f address
+    exec 8>&-
+    wait "$server_pid"
+    rm -f server_address
 }
