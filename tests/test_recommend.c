@@ -484,53 +484,6 @@ static void test_lengths_and_models_that_are_not_there_are_named(void **state)
     close_all(&fixture, &list, &answer);
 }
 
-static void test_samples_pair_by_depth_and_index_with_equal_tokens(void **state)
-{
-    (void)state;
-    SeriesSample a[] = {
-        {0.0, 0, 0, 1.0, 5, -1, -1},
-        {0.0, 1, 0, 2.0, 5, -1, -1},
-        {0.0, 3, 1, 9.0, 5, -1, -1},
-        {1.0, 0, 0, 4.0, 5, -1, -1},
-        {1.0, 1, 0, 7.0, 6, -1, -1}
-    };
-    SeriesSample b[] = {
-        {0.0, 0, 0, 0.5, 5, -1, -1},
-        {0.0, 1, 0, 0.5, 5, -1, -1},
-        {0.0, 2, 1, 0.5, 5, -1, -1},
-        {1.0, 0, 0, 1.0, 5, -1, -1},
-        {1.0, 1, 0, 1.0, 5, -1, -1}
-    };
-    SeriesCell left = {.samples = a, .n = COUNT_OF(a), .status = CELL_DONE};
-    SeriesCell right = {.samples = b, .n = COUNT_OF(b), .status = CELL_DONE};
-    ClusterSum out[SERIES_MAX_CLUSTERS];
-    assert_int_equal(series_pair(&left, &right, out), 2);
-    assert_true(out[0].sum == 2.0 && out[0].n == 10); /* samples 0 and 1 are one cluster */
-    assert_true(out[1].sum == 3.0 && out[1].n == 5);
-    assert_int_equal(series_pair(&left, NULL, out), 0);
-    assert_int_equal(series_clusters(&left, out), 3);
-    assert_true(out[2].sum == 11.0 && out[2].n == 11);
-}
-
-static void test_many_clusters_are_merged_with_their_neighbours(void **state)
-{
-    (void)state;
-    enum { MANY = 3 * SERIES_MAX_CLUSTERS / 2 };
-    static SeriesSample samples[MANY];
-    for (int i = 0; i < MANY; i++)
-        samples[i] = (SeriesSample){-1.0, i, i, 1.0, 2, -1, -1};
-    SeriesCell cell = {.samples = samples, .n = MANY, .status = CELL_DONE};
-    ClusterSum out[SERIES_MAX_CLUSTERS];
-    assert_int_equal(series_clusters(&cell, out), SERIES_MAX_CLUSTERS);
-    double sum = 0.0;
-    for (int i = 0; i < SERIES_MAX_CLUSTERS; i++) {
-        assert_true(out[i].sum == 1.0 || out[i].sum == 2.0);
-        assert_true((double)out[i].n == 2.0 * out[i].sum);
-        sum += out[i].sum;
-    }
-    assert_true(sum == MANY);
-}
-
 static void test_text_and_json_are_inert_under_hostile_names(void **state)
 {
     (void)state;
@@ -624,8 +577,6 @@ int main(void)
         cmocka_unit_test(test_a_setting_with_a_cell_that_is_not_done_is_not_measured),
         cmocka_unit_test(test_only_the_latest_generation_counts),
         cmocka_unit_test(test_lengths_and_models_that_are_not_there_are_named),
-        cmocka_unit_test(test_samples_pair_by_depth_and_index_with_equal_tokens),
-        cmocka_unit_test(test_many_clusters_are_merged_with_their_neighbours),
         cmocka_unit_test(test_text_and_json_are_inert_under_hostile_names),
         cmocka_unit_test(test_json_holds_the_answer_with_nulls_for_what_is_not_known),
         cmocka_unit_test(test_kv_cache_is_two_values_a_layer_head_channel_and_token),
