@@ -230,9 +230,12 @@ static void bench_methods(void)
 }
 
 /* What a sweep of 8 λ x {512 … 8192} x 10 depths x 5 trials and 65,536 tokens of perplexity costs on one core, of which one λ is run:
- * prompts in the planner's order, by needle position, falling, on one stream of filler, 9 rows of an answer scored. */
+ * prompts in the planner's order, by needle position, falling, on one stream of filler, 9 rows of an answer scored; perplexity by
+ * `truncated`, whose shorter lengths cost nothing after the longest, and by `half-chunk`, which reads the text anew at each. */
 enum {
+    SWEEP_LEAST = 512,
     SWEEP_MOST = 8192,
+    SWEEP_TEXT = 65536, /* tokens */
     SWEEP_LENGTHS = 5,
     SWEEP_DEPTHS = 10,
     SWEEP_TRIALS = 5,
@@ -267,7 +270,7 @@ static double passkey_s(Session *session, int vocab_size)
     static int32_t tokens[SWEEP_MOST];
     Prompt prompts[SWEEP_LENGTHS * SWEEP_DEPTHS];
     size_t n_prompts = 0;
-    for (int64_t n = 512; n <= SWEEP_MOST; n *= 2)
+    for (int64_t n = SWEEP_LEAST; n <= SWEEP_MOST; n *= 2)
         for (int depth = 0; depth < SWEEP_DEPTHS; depth++)
             prompts[n_prompts++] = (Prompt){n, (n - 64) * depth / (SWEEP_DEPTHS - 1)};
     qsort(prompts, n_prompts, sizeof *prompts, by_needle_falling);
@@ -282,15 +285,15 @@ static double passkey_s(Session *session, int vocab_size)
     return clock_thread_cpu_s() - start;
 }
 
-/* nll by position of 65,536 tokens in windows of the longest length. */
-static double perplexity_s(Session *session, int vocab_size)
+/* The text in windows of n tokens, of which the last n_scored are scored. */
+static double perplexity_s(Session *session, int vocab_size, int64_t n, int64_t n_scored)
 {
     static int32_t tokens[SWEEP_MOST];
     double start = clock_thread_cpu_s();
-    for (int window = 0; window < 65536 / SWEEP_MOST; window++) {
-        for (int64_t j = 0; j < SWEEP_MOST; j++)
-            tokens[j] = (int32_t)((j * 104729 + window) % vocab_size);
-        score(session, tokens, SWEEP_MOST, SWEEP_MOST - 1);
+    for (int64_t first = 0; first < SWEEP_TEXT; first += n) {
+        for (int64_t j = 0; j < n; j++)
+            tokens[j] = (int32_t)((first + j) * 104729 % vocab_size);
+        score(session, tokens, n, n_scored);
     }
     return clock_thread_cpu_s() - start;
 }
@@ -309,10 +312,14 @@ static void bench_sweep(void)
     Session *session = session_open(model, SWEEP_MOST, &options, &err);
     if (!session || !session_set_rope(session, &table, &err)) fail(&err);
     double passkey = passkey_s(session, config.vocab_size);
-    double perplexity = perplexity_s(session, config.vocab_size);
-    printf(
-        "15M shape, one core, one of %d lambda: passkey %.1f s, perplexity %.1f s; all of them %.0f s\n",
-        SWEEP_LAMBDAS, passkey, perplexity, SWEEP_LAMBDAS * (passkey + perplexity));
+    double truncated = perplexity_s(session, config.vocab_size, SWEEP_MOST, SWEEP_MOST - 1);
+    double half_chunk = 0.0;
+    for (int64_t n = SWEEP_LEAST; n <= SWEEP_MOST; n *= 2)
+        half_chunk += perplexity_s(session, config.vocab_size, n, n / 2 - 1);
+    printf("15M shape, one core, one of %d lambda: passkey %.1f s, perplexity %.1f s truncated, "
+           "%.1f s half-chunk\nall of them: %.0f s with truncated, %.0f s with half-chunk\n",
+           SWEEP_LAMBDAS, passkey, truncated, half_chunk, SWEEP_LAMBDAS * (passkey + truncated),
+           SWEEP_LAMBDAS * (passkey + half_chunk));
     session_close(session);
     model_free(model);
 }
