@@ -3,8 +3,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
-enum { CACHE_LINE_BYTES = 64 };
+enum { CACHE_LINE_BYTES = 64, HUGE_PAGE_BYTES = 2 << 20 };
 
 bool size_mul(size_t a, size_t b, size_t *out)
 {
@@ -69,12 +70,14 @@ void *mem_alloc_large(size_t n, size_t size, const char *what, Err *err)
                 size);
         return NULL;
     }
-    bytes = bytes / CACHE_LINE_BYTES * CACHE_LINE_BYTES;
-    void *p = aligned_alloc(CACHE_LINE_BYTES, bytes);
+    size_t unit = bytes < HUGE_PAGE_BYTES ? CACHE_LINE_BYTES : HUGE_PAGE_BYTES;
+    bytes = (bytes + unit - 1) / unit * unit;
+    void *p = aligned_alloc(unit, bytes);
     if (!p) {
         err_set(err, ERR_NOMEM, "out of memory: %s needs %.1f MB", what, (double)bytes / 1e6);
         return NULL;
     }
+    if (unit == HUGE_PAGE_BYTES) madvise(p, bytes, MADV_HUGEPAGE);
     return memset(p, 0, bytes);
 }
 
