@@ -45,20 +45,31 @@ static size_t value_offset(const AttentionShape *shape, int kv_head)
 int attention_store_keys(const AttentionShape *shape, const float *rows, int64_t first, int n,
                          float *cache)
 {
+    enum {
+        RUN = 16
+    }; /* rows whose elements of one kind lie on one cache line; KERNEL_KEYS is a multiple */
     size_t head_dim = (size_t)shape->head_dim;
     size_t width = (size_t)shape->n_kv_heads * head_dim;
     int first_bad = n;
-    for (int row = 0; row < n; row++, rows += width) {
-        bool usable = kernels_all_finite(rows, width);
-        if (!usable && row < first_bad) first_bad = row;
-        int64_t panel = (first + row) / KERNEL_KEYS * KERNEL_KEYS;
-        for (int head = 0; head < shape->n_kv_heads; head++) {
-            float *to = cache + key_offset(shape, head) + (size_t)panel * head_dim +
-                        (size_t)(first + row - panel);
-            const float *from = rows + (size_t)head * head_dim;
-            for (size_t i = 0; i < head_dim; i++)
-                to[i * KERNEL_KEYS] = usable ? from[i] : 0.0F;
+    for (int row = 0; row < n;) {
+        int64_t at = first + row;
+        int n_run = (int)min_i64(n - row, RUN - at % RUN);
+        bool usable[RUN];
+        for (int r = 0; r < n_run; r++) {
+            usable[r] = kernels_all_finite(rows + (size_t)r * width, width);
+            if (!usable[r]) first_bad = (int)min_i64(first_bad, row + r);
         }
+        for (int head = 0; head < shape->n_kv_heads; head++) {
+            float *to = cache + key_offset(shape, head) +
+                        (size_t)(at / KERNEL_KEYS * KERNEL_KEYS) * head_dim +
+                        (size_t)(at % KERNEL_KEYS);
+            const float *from = rows + (size_t)head * head_dim;
+            for (size_t i = 0; i < head_dim; i++, to += KERNEL_KEYS)
+                for (int r = 0; r < n_run; r++)
+                    to[r] = usable[r] ? from[(size_t)r * width + i] : 0.0F;
+        }
+        row += n_run;
+        rows += (size_t)n_run * width;
     }
     return first_bad;
 }
@@ -75,8 +86,9 @@ int attention_store_values(const AttentionShape *shape, const float *rows, int64
         if (!usable && row < first_bad) first_bad = row;
         for (int head = 0; head < shape->n_kv_heads; head++) {
             float *to = cache + value_offset(shape, head) + (size_t)(first + row) * stride;
-            memset(to, 0, stride * sizeof *to);
-            if (usable) memcpy(to, rows + (size_t)head * head_dim, head_dim * sizeof *to);
+            size_t n_usable = usable ? head_dim : 0;
+            memcpy(to, rows + (size_t)head * head_dim, n_usable * sizeof *to);
+            memset(to + n_usable, 0, (stride - n_usable) * sizeof *to);
         }
     }
     return first_bad;
@@ -125,13 +137,13 @@ static HeadScratch carve(const AttentionShape *shape, int m, float *memory)
     return s;
 }
 
-/* Stacks the queries of one key head, times 1 / sqrt(head_dim). from: [m, n_heads * head_dim]. */
+/* Stacks the queries of one key head, times log2(e) / sqrt(head_dim). from: [m, n_heads * head_dim]. */
 static void gather(const AttentionShape *shape, const float *from, int kv_head, int m, float *to)
 {
     int group = shape->n_heads / shape->n_kv_heads;
     size_t head_dim = (size_t)shape->head_dim;
     size_t width = (size_t)shape->n_heads * head_dim;
-    float scale = (float)(1.0 / sqrt((double)head_dim));
+    float scale = (float)(M_LOG2E / sqrt((double)head_dim));
     for (int g = 0; g < group; g++)
         for (int row = 0; row < m; row++, to += head_dim) {
             const float *query =
@@ -143,16 +155,19 @@ static void gather(const AttentionShape *shape, const float *from, int kv_head, 
     memset(to, 0, n_filled * head_dim * sizeof *to);
 }
 
-static void scatter(const AttentionShape *shape, const float *output, int kv_head, int m,
-                    float *out)
+/* Divides the output of every query row by its sum, and puts it where the row came from. */
+static void scatter(const AttentionShape *shape, HeadScratch s, int kv_head, int m, float *out)
 {
     int group = shape->n_heads / shape->n_kv_heads;
     size_t head_dim = (size_t)shape->head_dim;
     size_t width = (size_t)shape->n_heads * head_dim;
     for (int g = 0; g < group; g++)
-        for (int row = 0; row < m; row++, output += value_stride(shape))
-            memcpy(out + (size_t)row * width + (size_t)(kv_head * group + g) * head_dim, output,
-                   head_dim * sizeof *out);
+        for (int row = 0; row < m; row++, s.output += value_stride(shape)) {
+            float *to = out + (size_t)row * width + (size_t)(kv_head * group + g) * head_dim;
+            float scale = 1.0F / s.sum[g * m + row];
+            for (size_t i = 0; i < head_dim; i++)
+                to[i] = s.output[i] * scale;
+        }
 }
 
 /* ln Σ e^score of every query row of one key head. */
@@ -162,7 +177,7 @@ static void scatter_sums(const AttentionShape *shape, HeadScratch s, int kv_head
     for (int g = 0; g < group; g++)
         for (int row = 0; row < m; row++)
             out[row * shape->n_heads + kv_head * group + g] =
-                s.max[g * m + row] + logf(s.sum[g * m + row]);
+                (float)M_LN2 * s.max[g * m + row] + logf(s.sum[g * m + row]);
 }
 
 static void attend_head(const AttentionShape *shape, const AttentionInput *in, HeadScratch s,
@@ -198,7 +213,7 @@ void attention_chunk(const AttentionShape *shape, const AttentionInput *input, f
         HeadScratch s = carve(shape, input->m,
                               scratch + (size_t)kv_head * head_scratch_floats(shape, input->m));
         attend_head(shape, input, s, kv_head);
-        scatter(shape, s.output, kv_head, input->m, out);
+        scatter(shape, s, kv_head, input->m, out);
         if (input->log_sum_exp) scatter_sums(shape, s, kv_head, input->m, input->log_sum_exp);
     }
 }

@@ -32,9 +32,9 @@ struct Forward {
     float *rope_memory; /* of the angles and of keys[1], as the rotation in use needs them */
     size_t rope_floats;
     /* One chunk: */
-    float *x;                                /* [m, d_model] the residual stream */
-    float *normed;                           /* [m, d_model] */
-    float *delta;                            /* [m, d_model] what attention adds to x */
+    float *x;      /* [m, d_model] the residual stream */
+    float *normed; /* [m, d_model] */
+    float *delta;  /* [m, d_model] what attention adds to x at last, in a parallel block */
     float *queries[ROPE_MAX_QUERY_VARIANTS]; /* [m, n_heads * head_dim] */
     float *attended;                         /* [m, n_heads * head_dim] */
     float *new_keys;                         /* [m, n_kv_heads * head_dim] */
@@ -280,10 +280,11 @@ static int store_keys(Forward *f, int layer, int64_t first, int n)
     size_t layer_offset = (size_t)layer * attention_key_floats(&f->attention);
     int first_bad = n;
     for (int i = 0; i < f->rope.n_key_variants; i++) {
-        memcpy(f->turned_keys, f->new_keys, floats * sizeof(float));
-        rotate_heads(f, f->turned_keys, f->key_cos[i], first, n, config->n_kv_heads);
-        int bad = attention_store_keys(&f->attention, f->turned_keys, first, n,
-                                       f->keys[i] + layer_offset);
+        bool is_last = i + 1 == f->rope.n_key_variants; /* turns them where they are */
+        float *turned = is_last ? f->new_keys : f->turned_keys;
+        if (!is_last) memcpy(turned, f->new_keys, floats * sizeof(float));
+        rotate_heads(f, turned, f->key_cos[i], first, n, config->n_kv_heads);
+        int bad = attention_store_keys(&f->attention, turned, first, n, f->keys[i] + layer_offset);
         if (bad < first_bad) first_bad = bad;
     }
     return first_bad;
@@ -318,6 +319,14 @@ static void linear(const Forward *f, const float *x, const float *weight, const 
                    float *y, LinearShape shape)
 {
     f->model->path->linear(x, weight, y, shape, f->n_threads);
+    if (bias) kernels_add_bias(y, bias, shape.m, shape.n);
+}
+
+/* y += x Wᵀ + b */
+static void add_linear(const Forward *f, const float *x, const float *weight, const float *bias,
+                       float *y, LinearShape shape)
+{
+    f->model->path->add_linear(x, weight, y, shape, f->n_threads);
     if (bias) kernels_add_bias(y, bias, shape.m, shape.n);
 }
 
@@ -362,7 +371,13 @@ typedef struct {
     int m;
 } Span;
 
-/* Stores keys and values of the chunk; delta = Wo attention(…) of the span. Returns the first row whose key or value was
+/* Attention and the feed-forward read the same x. */
+static bool is_parallel(const ModelConfig *config)
+{
+    return (config->features & MODEL_PARALLEL) != 0;
+}
+
+/* Stores keys and values of the chunk; adds Wo attention(…) to x, or writes it to delta, of the span. Returns the first row whose key or value was
  * not finite, or n. */
 static int attention_block(Forward *f, int layer, const Chunk *chunk, Span span)
 {
@@ -383,15 +398,19 @@ static int attention_block(Forward *f, int layer, const Chunk *chunk, Span span)
         end_phase(f, PHASE_REST);
         attend(f, layer, first, span.n);
         end_phase(f, PHASE_ATTENTION);
-        linear(f, f->attended, slot[SLOT_WO], slot[SLOT_BO], f->delta,
-               (LinearShape){span.m, config->d_model, config->n_heads * config->head_dim});
+        LinearShape shape = {span.m, config->d_model, config->n_heads * config->head_dim};
+        float *x = f->x + (size_t)span.at * (size_t)config->d_model;
+        if (is_parallel(config))
+            linear(f, f->attended, slot[SLOT_WO], slot[SLOT_BO], f->delta, shape);
+        else
+            add_linear(f, f->attended, slot[SLOT_WO], slot[SLOT_BO], x, shape);
         end_phase(f, PHASE_LINEAR);
     }
     return bad_key < bad_value ? bad_key : bad_value;
 }
 
-/* normed = Wdown (silu(Wgate norm(x)) * Wup norm(x)), or Wdown gelu(Wup norm(x)), of m rows. */
-static void ffn_block(Forward *f, int layer, const float *x, int m)
+/* x += Wdown (silu(Wgate norm(x)) * Wup norm(x)), or Wdown gelu(Wup norm(x)), of m rows. */
+static void ffn_block(Forward *f, int layer, float *x, int m)
 {
     const ModelConfig *config = &f->model->config;
     const float *const *slot = f->model->layers[layer].slot;
@@ -409,7 +428,7 @@ static void ffn_block(Forward *f, int layer, const float *x, int m)
     else
         kernels_gelu(f->up, n_inner);
     end_phase(f, PHASE_REST);
-    linear(f, gated ? f->gate : f->up, slot[SLOT_W_DOWN], slot[SLOT_B_DOWN], f->normed, narrow);
+    add_linear(f, gated ? f->gate : f->up, slot[SLOT_W_DOWN], slot[SLOT_B_DOWN], x, narrow);
     end_phase(f, PHASE_LINEAR);
 }
 
@@ -417,15 +436,12 @@ static void ffn_block(Forward *f, int layer, const float *x, int m)
 static int run_layer(Forward *f, int layer, const Chunk *chunk, Span span)
 {
     const ModelConfig *config = &f->model->config;
-    bool parallel = (config->features & MODEL_PARALLEL) != 0;
     float *x = f->x + (size_t)span.at * (size_t)config->d_model;
     size_t n_x = (size_t)span.m * (size_t)config->d_model;
     int bad = attention_block(f, layer, chunk, span);
     if (span.n == 0) return bad;
-    if (!parallel) kernels_add(x, f->delta, n_x);
     ffn_block(f, layer, x, span.m);
-    if (parallel) kernels_add(x, f->delta, n_x);
-    kernels_add(x, f->normed, n_x);
+    if (is_parallel(config)) kernels_add(x, f->delta, n_x);
     return bad;
 }
 

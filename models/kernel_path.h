@@ -39,7 +39,7 @@ enum {
 };
 
 /* Attention of stacked query rows to one key head; row r stands at position first + r % m. Queries come multiplied by
- * 1 / sqrt(head_dim). */
+ * log2(e) / sqrt(head_dim): a score s weighs 2^s. */
 typedef struct {
     const RopeTable *rope;
     const float *queries[ROPE_MAX_QUERY_VARIANTS]; /* [n_rows, head_dim], scaled */
@@ -50,11 +50,11 @@ typedef struct {
     int64_t window;   /* a query sees keys at distances below it; 0: all before it */
     int64_t first;
     int m;
-    int n_rows;          /* a multiple of KERNEL_GROUP */
-    float *output;       /* [n_rows, value_stride] */
-    float *max;          /* [n_rows]: scratch */
-    float *sum;          /* [n_rows]: scratch */
-    const void *rounded; /* the path's own while it runs: NULL */
+    int n_rows;    /* a multiple of KERNEL_GROUP */
+    float *output; /* [n_rows, value_stride] Σ 2^(score - max) value, not divided by sum yet */
+    float *max;    /* [n_rows] the greatest score, or a greater one */
+    float *sum;    /* [n_rows] Σ 2^(score - max) */
+    void *own;     /* the path's own while it runs: NULL */
 } AttendTask;
 
 typedef struct {
@@ -72,8 +72,10 @@ typedef struct {
     void (*pack)(const float *w, int n, int k, float *packed);
     void (*unpack)(const float *packed, int n, int k, float *w);
 
-    /* y = x wᵀ, w packed. */
+    /* y = x wᵀ, w packed; and y += x wᵀ, with one rounding more than the product alone. */
     void (*linear)(const float *x, const float *packed, float *y, LinearShape shape, int n_threads);
+    void (*add_linear)(const float *x, const float *packed, float *y, LinearShape shape,
+                       int n_threads);
 
     /* y = x / sqrt(mean(x²) + eps) * weight by row. x, y: [m, d]; y may be x. weight: [d].
      * Source: Zhang and Sennrich 2019, arXiv 1910.07467, equation 4. */

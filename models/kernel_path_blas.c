@@ -18,7 +18,8 @@ static bool is_supported(void)
     return true;
 }
 
-static void linear(const float *x, const float *packed, float *y, LinearShape shape, int n_threads)
+static void multiply(const float *x, const float *packed, float *y, LinearShape shape, bool adds,
+                     int n_threads)
 {
 #pragma omp parallel for num_threads(n_threads) schedule(static) if (n_threads > 1)
     for (int c = 0; c < shape.n; c += BLAS_COLUMNS) {
@@ -27,7 +28,7 @@ static void linear(const float *x, const float *packed, float *y, LinearShape sh
             int m = shape.m - row < BLAS_ROWS ? shape.m - row : BLAS_ROWS;
             cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, m, width, shape.k, 1.0F,
                         x + (size_t)row * (size_t)shape.k, shape.k,
-                        packed + (size_t)c * (size_t)shape.k, shape.k, 0.0F,
+                        packed + (size_t)c * (size_t)shape.k, shape.k, adds ? 1.0F : 0.0F,
                         y + (size_t)row * (size_t)shape.n + c, shape.n);
         }
     }

@@ -14,7 +14,7 @@ enum { SESSION_CHUNK = 256 }; /* most tokens of a prefill step; a stop request w
 
 /* Raised when any of the numbers a session gives for the same input changes; part of every cell's
  * key. */
-enum { SESSION_NUMERIC_VERSION = 3 };
+enum { SESSION_NUMERIC_VERSION = 4 };
 
 typedef struct Session Session;
 

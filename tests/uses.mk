@@ -14,6 +14,7 @@ USES_fuzz_text := datasets models base
 USES_test_fetch := harness datasets models reports base
 USES_test_rope := models base
 USES_test_kernels := models base
+USES_test_attention := models base
 USES_test_corpus := datasets models base
 USES_test_haystack := datasets models base
 USES_test_stats := reports base

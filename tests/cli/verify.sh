@@ -8,6 +8,8 @@ show() {
 change() {
     python3 -c 'import sqlite3, sys; db = sqlite3.connect(sys.argv[1]); db.executescript(sys.argv[2]); db.commit()' "$@"
 }
+# Which cells a seed draws follows from their keys, which a new numeric version changes.
+any_cell() { sed 's/model .* depth [01]:/CELL:/'; }
 cp -r "$SRC/models/walker" model
 for ((i = 0; i < 4; i++)); do cat "$SRC/LICENSE"; done >text.txt
 "$ROPEWALK" sweep --model model --method none,ntk --lambda 4,auto --n-ctx 128,192 --db a.db --quiet --target-max 256 \
@@ -42,10 +44,10 @@ show c.db --sample 100 | grep perplexity | sort | head -n 2
 head -n -1 text.txt >old.txt
 show c.db --corpus old.txt --sample 100 | tail -n 2
 mv model moved
-show c.db --sample 2
+show c.db --sample 2 | any_cell
 show c.db --sample 2 --model moved --corpus old.txt --json | grep -c '"outcome": "equal"'
 change c.db "UPDATE run SET spec = 'lambda: [1'"
-show c.db --sample 1
+show c.db --sample 1 | any_cell
 
 echo "# what it refuses"
 show
