@@ -274,11 +274,25 @@ static void check_logit_rows(const KernelPath *path)
     }
 }
 
+/* The argmax at every place of a row longer than the runs that are looked through. */
+static void check_long_rows(const KernelPath *path)
+{
+    enum { N = 600 };
+    float logits[N] = {0};
+    for (int32_t best = 0; best < N; best++) {
+        logits[best] = 1.0F;
+        logits[N - 1] = 1.0F;
+        assert_int_equal(path->logit_row(logits, N, N, 0).argmax, best);
+        logits[best] = 0.0F;
+    }
+}
+
 static void test_a_row_of_logits_equals_a_plain_loop(void **state)
 {
     (void)state;
     on_every_path(check_large_logits);
     on_every_path(check_logit_rows);
+    on_every_path(check_long_rows);
 }
 
 static void test_all_finite_sees_each_kind(void **state)
