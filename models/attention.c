@@ -100,6 +100,7 @@ typedef struct {
     float *output;                           /* [n_rows, value_stride] */
     float *max;                              /* [n_rows] */
     float *sum;                              /* [n_rows] */
+    float *sums;                             /* [n_rows, KERNEL_LANES] */
 } HeadScratch;
 
 enum { FLOATS_PER_LINE = 16 };
@@ -117,8 +118,8 @@ static size_t query_floats(const AttentionShape *shape, int m)
 static size_t head_scratch_floats(const AttentionShape *shape, int m)
 {
     size_t rows = stacked_rows(shape, m);
-    return ROPE_MAX_QUERY_VARIANTS * query_floats(shape, m) + rows * value_stride(shape) +
-           2 * round_up(rows, FLOATS_PER_LINE);
+    return ROPE_MAX_QUERY_VARIANTS * query_floats(shape, m) +
+           rows * (value_stride(shape) + KERNEL_LANES) + 2 * round_up(rows, FLOATS_PER_LINE);
 }
 
 size_t attention_scratch_floats(const AttentionShape *shape, int m)
@@ -134,6 +135,7 @@ static HeadScratch carve(const AttentionShape *shape, int m, float *memory)
     s.output = memory;
     s.max = s.output + stacked_rows(shape, m) * value_stride(shape);
     s.sum = s.max + round_up(stacked_rows(shape, m), FLOATS_PER_LINE);
+    s.sums = s.sum + round_up(stacked_rows(shape, m), FLOATS_PER_LINE);
     return s;
 }
 
@@ -194,6 +196,7 @@ static void attend_head(const AttentionShape *shape, const AttentionInput *in, H
         .n_rows = (int)stacked_rows(shape, in->m),
         .output = s.output,
         .max = s.max,
+        .sums = s.sums,
         .sum = s.sum,
     };
     for (int i = 0; i < in->rope->n_query_variants; i++) {

@@ -53,6 +53,7 @@ typedef struct {
     int n_rows;    /* a multiple of KERNEL_GROUP */
     float *output; /* [n_rows, value_stride] Σ 2^(score - max) value, not divided by sum yet */
     float *max;    /* [n_rows] the greatest score, or a greater one */
+    float *sums;   /* [n_rows, KERNEL_LANES]: scratch */
     float *sum;    /* [n_rows] Σ 2^(score - max) */
     void *own;     /* the path's own while it runs: NULL */
 } AttendTask;
