@@ -42,34 +42,64 @@ static size_t value_offset(const AttentionShape *shape, int kv_head)
     return (size_t)kv_head * (size_t)shape->n_positions * value_stride(shape);
 }
 
+/* Four neighbouring floats. */
+typedef float Four __attribute__((vector_size(16), aligned(4), may_alias));
+
+static inline Four four_at(const float *p)
+{
+    return *(const Four *)(const void *)p;
+}
+
+/* One head's keys of four neighbouring rows, `width` floats apart, to a panel: column i of the rows to four places of its row i. */
+static void store_four_keys(const float *rows, size_t width, size_t head_dim, float *panel)
+{
+    for (size_t i = 0; i < head_dim; i += 4, panel += (size_t)4 * KERNEL_KEYS) {
+        Four a = four_at(rows + i);
+        Four b = four_at(rows + width + i);
+        Four c = four_at(rows + 2 * width + i);
+        Four d = four_at(rows + 3 * width + i);
+        Four ab = __builtin_shufflevector(a, b, 0, 4, 1, 5);
+        Four cd = __builtin_shufflevector(c, d, 0, 4, 1, 5);
+        Four ab_end = __builtin_shufflevector(a, b, 2, 6, 3, 7);
+        Four cd_end = __builtin_shufflevector(c, d, 2, 6, 3, 7);
+        Four turned[4] = {__builtin_shufflevector(ab, cd, 0, 1, 4, 5),
+                          __builtin_shufflevector(ab, cd, 2, 3, 6, 7),
+                          __builtin_shufflevector(ab_end, cd_end, 0, 1, 4, 5),
+                          __builtin_shufflevector(ab_end, cd_end, 2, 3, 6, 7)};
+        for (int j = 0; j < 4; j++)
+            *(Four *)(void *)(panel + (size_t)j * KERNEL_KEYS) = turned[j];
+    }
+}
+
+static void store_key(const float *row, size_t head_dim, bool usable, float *panel)
+{
+    for (size_t i = 0; i < head_dim; i++)
+        panel[i * KERNEL_KEYS] = usable ? row[i] : 0.0F;
+}
+
 int attention_store_keys(const AttentionShape *shape, const float *rows, int64_t first, int n,
                          float *cache)
 {
-    enum {
-        RUN = 16
-    }; /* rows whose elements of one kind lie on one cache line; KERNEL_KEYS is a multiple */
     size_t head_dim = (size_t)shape->head_dim;
     size_t width = (size_t)shape->n_kv_heads * head_dim;
     int first_bad = n;
-    for (int row = 0; row < n;) {
+    int step;
+    for (int row = 0; row < n; row += step, rows += (size_t)step * width) {
         int64_t at = first + row;
-        int n_run = (int)min_i64(n - row, RUN - at % RUN);
-        bool usable[RUN];
-        for (int r = 0; r < n_run; r++) {
-            usable[r] = kernels_all_finite(rows + (size_t)r * width, width);
-            if (!usable[r]) first_bad = (int)min_i64(first_bad, row + r);
-        }
+        bool by_four =
+            row + 4 <= n && at % 4 == 0 && head_dim % 4 == 0 && kernels_all_finite(rows, 4 * width);
+        bool usable = by_four || kernels_all_finite(rows, width);
+        if (!usable && row < first_bad) first_bad = row;
+        float *panel =
+            cache + (size_t)(at - at % KERNEL_KEYS) * head_dim + (size_t)(at % KERNEL_KEYS);
         for (int head = 0; head < shape->n_kv_heads; head++) {
-            float *to = cache + key_offset(shape, head) +
-                        (size_t)(at / KERNEL_KEYS * KERNEL_KEYS) * head_dim +
-                        (size_t)(at % KERNEL_KEYS);
             const float *from = rows + (size_t)head * head_dim;
-            for (size_t i = 0; i < head_dim; i++, to += KERNEL_KEYS)
-                for (int r = 0; r < n_run; r++)
-                    to[r] = usable[r] ? from[(size_t)r * width + i] : 0.0F;
+            if (by_four)
+                store_four_keys(from, width, head_dim, panel + key_offset(shape, head));
+            else
+                store_key(from, head_dim, usable, panel + key_offset(shape, head));
         }
-        row += n_run;
-        rows += (size_t)n_run * width;
+        step = by_four ? 4 : 1;
     }
     return first_bad;
 }

@@ -264,27 +264,29 @@ static void test_a_query_that_is_nan_gives_nan(void **state)
     on_every_path(check_nan);
 }
 
+/* Of nine rows of two heads, one in a run of four and the last one are not finite. */
 static void test_rows_that_are_not_finite_are_stored_as_zero(void **state)
 {
     (void)state;
-    AttentionShape shape = {1, 1, 4, KERNEL_KEYS, 0};
-    float rows[3][4] = {
-        {1, 2,   3,  4 },
-        {5, NAN, 7,  8 },
-        {9, 10,  11, 12}
-    };
-    float keys[4 * KERNEL_KEYS];
-    float values[KERNEL_LANES * KERNEL_KEYS];
-    assert_int_equal(attention_store_keys(&shape, rows[0], 0, 3, keys), 1);
-    assert_int_equal(attention_store_values(&shape, rows[0], 0, 3, values), 1);
-    for (int i = 0; i < 4; i++) {
-        assert_true(keys[i * KERNEL_KEYS] == rows[0][i] && keys[i * KERNEL_KEYS + 1] == 0.0F &&
-                    keys[i * KERNEL_KEYS + 2] == rows[2][i]);
-        assert_true(values[i] == rows[0][i] && values[KERNEL_LANES + i] == 0.0F &&
-                    values[2 * KERNEL_LANES + i] == rows[2][i]);
-    }
-    for (int i = 4; i < KERNEL_LANES; i++)
-        assert_true(values[i] == 0.0F);
+    enum { N = 9, DIM = 4, FIRST = 4 };
+    AttentionShape shape = {2, 2, DIM, KERNEL_KEYS, 0};
+    float rows[N][2 * DIM];
+    float keys[2 * DIM * KERNEL_KEYS];
+    float values[2 * KERNEL_LANES * KERNEL_KEYS];
+    for (int i = 0; i < N * 2 * DIM; i++)
+        rows[i / (2 * DIM)][i % (2 * DIM)] = (float)(i + 1);
+    rows[5][6] = NAN;
+    rows[8][0] = INFINITY;
+    assert_int_equal(attention_store_keys(&shape, rows[0], FIRST, N, keys), 5);
+    assert_int_equal(attention_store_values(&shape, rows[0], FIRST, N, values), 5);
+    for (int row = 0; row < N; row++)
+        for (int head = 0; head < 2; head++)
+            for (int i = 0; i < KERNEL_LANES; i++) {
+                float want = row == 5 || row == 8 || i >= DIM ? 0.0F : rows[row][head * DIM + i];
+                assert_true(values[(head * KERNEL_KEYS + FIRST + row) * KERNEL_LANES + i] == want);
+                if (i < DIM)
+                    assert_true(keys[(head * DIM + i) * KERNEL_KEYS + FIRST + row] == want);
+            }
 }
 
 int main(void)
