@@ -72,40 +72,25 @@ static void print_notes(const Plan *plan)
     }
 }
 
-typedef struct {
-    size_t n_by_status[CELL_STATUS_COUNT]; /* PENDING: can be run */
-    int64_t n_tokens;
-    double flops;
-    double seconds; /* at the measured speed, on one core */
-} PlanSums;
-
-static void add_costs(const Plan *plan, const ProbeCost *costs, PlanSums *sums)
+static size_t count_runnable(const Plan *plan)
 {
-    EngineSpeed *speeds = cost_measure_speeds(plan);
-    for (size_t i = 0; i < plan->n_cells; i++) {
-        uint32_t model = plan->cells[i].model;
-        Work work = cost_work(&plan->models[model].config, &costs[i]);
-        sums->n_tokens += costs[i].n_tokens;
-        sums->flops += cost_flops(&work);
-        sums->seconds += cost_seconds(&work, &speeds[model]);
-    }
-    free(speeds);
+    size_t n = 0;
+    for (size_t i = 0; i < plan->n_cells; i++)
+        n += plan_check(plan, &plan->cells[i])->status == CELL_PENDING;
+    return n;
 }
 
-static PlanSums sum_plan(const Plan *plan, int n_jobs)
+/* Seconds of the wall clock for all cells of the plan. */
+static double foretell(const Plan *plan, EngineSplit split, CostSums *sums)
 {
-    PlanSums sums = {0};
     size_t *cells = mem_alloc(plan->n_cells + 1, sizeof *cells);
-    ProbeCost *costs = mem_zalloc(plan->n_cells + 1, sizeof *costs);
-    for (size_t i = 0; i < plan->n_cells; i++) {
+    for (size_t i = 0; i < plan->n_cells; i++)
         cells[i] = i;
-        sums.n_by_status[plan_check(plan, &plan->cells[i])->status]++;
-    }
-    cost_of_cells(plan, cells, plan->n_cells, n_jobs, costs);
-    add_costs(plan, costs, &sums);
+    Eta *eta = cost_foretell(plan, cells, plan->n_cells, split.n_jobs, split.n_threads, sums);
+    double seconds = eta_left_s(eta, 0.0);
+    eta_free(eta);
     free(cells);
-    free(costs);
-    return sums;
+    return seconds;
 }
 
 /* Bytes of the largest model with its timelines. */
@@ -162,17 +147,16 @@ static void print_unrunnable(const Plan *plan)
 static int print_dry_run(const Plan *plan)
 {
     EngineSplit split = engine_split(plan);
-    PlanSums sums = sum_plan(plan, split.n_jobs);
+    CostSums sums;
     char time[PROGRESS_TEXT_SIZE];
-    progress_time_text(sums.seconds / split.n_jobs / split.n_threads, time);
+    progress_time_text(foretell(plan, split, &sums), time);
     print_settings(plan);
-    printf("cells    %zu, of which %zu can be run\n", plan->n_cells,
-           sums.n_by_status[CELL_PENDING]);
+    printf("cells    %zu, of which %zu can be run\n", plan->n_cells, count_runnable(plan));
     printf("tokens   %lld\n", (long long)sums.n_tokens);
     printf("memory   %.2f GB at the peak, weights included (%d jobs)\n",
            memory_peak(plan, split.n_jobs) / 1e9, split.n_jobs);
     printf("time     about %s at %.0f GFLOP/s a core, as measured now\n", time,
-           1e-9 * sums.flops / fmax(sums.seconds, 1e-9));
+           1e-9 * sums.flops / fmax(sums.seconds, 1e-9) / split.n_threads);
     print_unrunnable(plan);
     return EXIT_OK;
 }
@@ -237,7 +221,7 @@ static int run_sweep(const Running *running, const RunRow *run, Err *err)
     ServerSource source = {
         .engine = {.plan = plan, .store = running->store, .run_id = &outcome.run_id}
     };
-    Progress *progress = progress_open(plan, plan->options->quiet);
+    Progress *progress = progress_open(plan, running->split, plan->options->quiet);
     SweepConfig config = {
         .plan = plan,
         .store = running->store,

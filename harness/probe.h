@@ -64,6 +64,7 @@ typedef struct {
     int64_t n_tokens; /* tokens to compute */
     double n_pairs;   /* (token, earlier token) pairs to attend */
     int64_t n_scored; /* rows of logits */
+    int64_t n_passes; /* prompts and windows to compute any of */
 } ProbeCost;
 
 /* A result that owns its arrays and strings. Zero-initialise; free with probe_result_free. */

@@ -126,10 +126,12 @@ static ProbeCost cost(const ProbeInput *input, int64_t n_ctx, double depth, int6
     double trials = (double)probe_limited(input, probe_value(input->spec, "trials"));
     double end = (double)n_ctx - 1.0, n_answer = (double)probe_value(input->spec, "digits") + 1.0;
     double before = (double)input->n_lead + depth * fmax(0.0, (double)(n_ctx - input->n_fixed));
-    ProbeCost sum = {.n_scored = llround(2.0 * trials * n_answer)};
+    ProbeCost sum = {.n_scored = llround(2.0 * trials * n_answer),
+                     .n_passes = llround(2.0 * trials)};
     if (input->no_reuse) {
         add_rows(&sum, trials * (2.0 * n_answer + 1.0), 0.0, end);
         sum.n_scored = sum.n_tokens;
+        sum.n_passes = llround(trials * (2.0 * n_answer + 1.0));
         return sum;
     }
     if (n_ctx_before == 0) add_rows(&sum, 1.0, 0.0, before);

@@ -155,6 +155,7 @@ static ProbeCost cost(const ProbeInput *input, int64_t n_ctx, double depth, int6
         sum.n_tokens += n;
         sum.n_pairs += (double)n * (double)n / 2.0;
         sum.n_scored += n_scored;
+        sum.n_passes++;
     }
     windows_free(&windows);
     return sum;

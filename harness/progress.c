@@ -1,6 +1,5 @@
-/* The time left is a cost model's (harness/cost.c), which gives each cell seconds at the speed measured at the start; how far that is from the
- * truth is the ratio of seconds measured to seconds foretold over the cells that ended. Counting cells instead would be wrong by the
- * square of the lengths. */
+/* The time left is a cost model's (harness/cost.c), which gives each cell seconds at the speed measured at the start, put right by the
+ * cells that ended (harness/eta.c). Counting cells instead would be wrong by the square of the lengths. */
 #include "harness/progress.h"
 
 #include <math.h>
@@ -19,13 +18,11 @@ enum { LINE_WIDTH = 78 };
 struct Progress {
     const Plan *plan;
     ProgressLine line;
+    EngineSplit split;
     size_t n;
     size_t n_ended;
-    int n_jobs;
-    double *foretold;      /* [n_cells] nominal seconds, of those that will be run */
-    double foretold_left;  /* nominal seconds of what is left */
-    double foretold_ended; /* … of what ended */
-    double measured;       /* seconds of what ended */
+    size_t *places; /* [n_cells]: of cells in the list of those that will be run */
+    Eta *eta;
 };
 
 ProgressLine progress_line_open(bool quiet)
@@ -53,10 +50,11 @@ void progress_line_clear(const ProgressLine *line)
     if (line->shown) fprintf(stderr, "\r\033[K");
 }
 
-Progress *progress_open(const Plan *plan, bool quiet)
+Progress *progress_open(const Plan *plan, EngineSplit split, bool quiet)
 {
     Progress *progress = mem_zalloc(1, sizeof *progress);
     progress->plan = plan;
+    progress->split = split;
     progress->line = progress_line_open(quiet);
     return progress;
 }
@@ -65,33 +63,22 @@ void progress_close(Progress *progress)
 {
     if (!progress) return;
     progress_line_clear(&progress->line);
-    free(progress->foretold);
+    eta_free(progress->eta);
+    free(progress->places);
     free(progress);
 }
 
-static void foretell(Progress *progress, const size_t *pending)
-{
-    const Plan *plan = progress->plan;
-    EngineSpeed *speeds = cost_measure_speeds(plan);
-    ProbeCost *costs = mem_zalloc(progress->n + 1, sizeof *costs);
-    cost_of_cells(plan, pending, progress->n, progress->n_jobs, costs);
-    progress->foretold = mem_zalloc(plan->n_cells + 1, sizeof *progress->foretold);
-    for (size_t i = 0; i < progress->n; i++) {
-        uint32_t model = plan->cells[pending[i]].model;
-        Work work = cost_work(&plan->models[model].config, &costs[i]);
-        progress->foretold[pending[i]] = cost_seconds(&work, &speeds[model]);
-        progress->foretold_left += progress->foretold[pending[i]];
-    }
-    free(costs);
-    free(speeds);
-}
-
-void progress_start(void *context, const size_t *pending, size_t n, int n_jobs)
+void progress_start(void *context, const size_t *pending, size_t n)
 {
     Progress *progress = context;
     progress->n = n;
-    progress->n_jobs = n_jobs;
-    if (progress->line.shown) foretell(progress, pending);
+    if (!progress->line.shown) return;
+    CostSums unused;
+    progress->eta = cost_foretell(progress->plan, pending, n, progress->split.n_jobs,
+                                  progress->split.n_threads, &unused);
+    progress->places = mem_zalloc(progress->plan->n_cells + 1, sizeof *progress->places);
+    for (size_t i = 0; i < n; i++)
+        progress->places[pending[i]] = i;
 }
 
 void progress_time_text(double seconds, char out[PROGRESS_TEXT_SIZE])
@@ -105,18 +92,11 @@ void progress_time_text(double seconds, char out[PROGRESS_TEXT_SIZE])
         snprintf(out, PROGRESS_TEXT_SIZE, "%lld h %lld min", s / 3600, s % 3600 / 60);
 }
 
-static double seconds_left(const Progress *progress)
-{
-    double speed =
-        progress->foretold_ended > 0.0 ? progress->measured / progress->foretold_ended : 1.0;
-    return speed * progress->foretold_left / progress->n_jobs;
-}
-
 static void draw(Progress *progress, const PlanCell *cell)
 {
     char left[PROGRESS_TEXT_SIZE];
     if (!progress_line_is_due(&progress->line) && progress->n_ended < progress->n) return;
-    progress_time_text(seconds_left(progress), left);
+    progress_time_text(eta_left_s(progress->eta, clock_monotonic_s()), left);
     char *line = str_format("%zu of %zu cells, %s left: %s %s at %lld", progress->n_ended,
                             progress->n, left, progress->plan->probes[cell->probe].probe->name,
                             plan_setting(progress->plan, cell)->label,
@@ -125,14 +105,12 @@ static void draw(Progress *progress, const PlanCell *cell)
     free(line);
 }
 
-void progress_cell(void *context, size_t cell, const CellResult *result)
+void progress_cell(void *context, size_t cell, const CellResult *result, const Profile *engine)
 {
     Progress *progress = context;
     progress->n_ended++;
     if (!progress->line.shown) return;
-    double foretold = progress->foretold[cell];
-    progress->foretold_left -= foretold;
-    progress->foretold_ended += foretold;
-    progress->measured += result->seconds;
+    eta_end_cell(progress->eta, progress->places[cell], result->seconds, engine,
+                 clock_monotonic_s());
     draw(progress, &progress->plan->cells[cell]);
 }

@@ -2,7 +2,7 @@
 #ifndef HARNESS_PROGRESS_H
 #define HARNESS_PROGRESS_H
 
-#include "harness/plan.h"
+#include "harness/engine.h"
 
 /* The line. Drawn on stderr when it is a terminal that can move its cursor and quiet is not set, ten times a second at most. */
 typedef struct {
@@ -23,14 +23,14 @@ void progress_line_clear(const ProgressLine *line);
 typedef struct Progress Progress;
 
 /* The plan must outlive it. Measures the machine's speed when the line will be shown. */
-Progress *progress_open(const Plan *plan, bool quiet);
+Progress *progress_open(const Plan *plan, EngineSplit split, bool quiet);
 
 /* Takes the line away. */
 void progress_close(Progress *progress);
 
 /* For SweepConfig.on_start and on_cell; context is the Progress. */
-void progress_start(void *context, const size_t *pending, size_t n, int n_jobs);
-void progress_cell(void *context, size_t cell, const CellResult *result);
+void progress_start(void *context, const size_t *pending, size_t n);
+void progress_cell(void *context, size_t cell, const CellResult *result, const Profile *engine);
 
 enum { PROGRESS_TEXT_SIZE = 32 };
 

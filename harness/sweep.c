@@ -30,6 +30,7 @@
 typedef struct Ended {
     size_t cell;
     ProbeResult result;
+    Profile engine; /* seconds of the cell in the engine's phases */
     struct Ended *next;
 } Ended;
 
@@ -103,12 +104,15 @@ static void keep_replies(Backend *backend, ProbeResult *result)
 }
 
 /* Runs one cell. False when it was dropped because the sweep stops. */
-static bool run_cell(Worker *worker, const PlanCell *cell, ProbeResult *result)
+static bool run_cell(Worker *worker, Ended *ended)
 {
     Err err = {0};
     const Plan *plan = worker->pool->config->plan;
+    const PlanCell *cell = &plan->cells[ended->cell];
+    ProbeResult *result = &ended->result;
     ProbeInput input = plan_input(plan, cell);
     int64_t n_ctx = plan_n_ctx(plan, cell);
+    Profile before = backend_profile(&worker->backend);
     double start = clock_monotonic_s();
     int64_t n_before = backend_n_prefilled(&worker->backend);
     bool ok = backend_set_rope(&worker->backend, &plan_setting(plan, cell)->spec, n_ctx, &err) &&
@@ -122,6 +126,9 @@ static bool run_cell(Worker *worker, const PlanCell *cell, ProbeResult *result)
     result->cell.seconds = clock_monotonic_s() - start;
     worker->cells_s += result->cell.seconds;
     result->cell.n_prefilled = backend_n_prefilled(&worker->backend) - n_before;
+    ended->engine = backend_profile(&worker->backend);
+    for (int phase = 0; phase < N_PHASES; phase++)
+        ended->engine.s[phase] -= before.s[phase];
     return true;
 }
 
@@ -134,11 +141,9 @@ static bool take_unit(Pool *pool, Unit *unit)
     return any;
 }
 
-static void hand_over(Pool *pool, size_t cell, const ProbeResult *result)
+static void hand_over(Pool *pool, const Ended *that)
 {
-    Ended *ended = mem_zalloc(1, sizeof *ended);
-    ended->cell = cell;
-    ended->result = *result;
+    Ended *ended = mem_dup(that, sizeof *that);
     pthread_mutex_lock(&pool->lock);
     *pool->last = ended;
     pool->last = &ended->next;
@@ -153,15 +158,13 @@ static void *work(void *context)
     Unit unit;
     while (take_unit(pool, &unit)) {
         for (size_t i = unit.first; i < unit.first + unit.n; i++) {
-            ProbeResult result = {0};
-            size_t cell = pool->pending[i];
-            if (!pool_keeps_going(pool) ||
-                !run_cell(worker, &pool->config->plan->cells[cell], &result)) {
-                probe_result_free(&result);
+            Ended ended = {.cell = pool->pending[i]};
+            if (!pool_keeps_going(pool) || !run_cell(worker, &ended)) {
+                probe_result_free(&ended.result);
                 atomic_store(&pool->stop, true);
                 break;
             }
-            hand_over(pool, cell, &result);
+            hand_over(pool, &ended);
         }
         if (atomic_load(&pool->stop)) break;
     }
@@ -201,7 +204,8 @@ static bool warn(Sweep *sweep, size_t cell, const char *mark, Err *err)
     return store_add_event(config->store, sweep->out->run_id, "warning", text, err);
 }
 
-static bool write_result(Sweep *sweep, size_t cell, const CellResult *result, Err *err)
+static bool write_result(Sweep *sweep, size_t cell, const CellResult *result, const Profile *engine,
+                         Err *err)
 {
     const SweepConfig *config = sweep->config;
     double start = clock_monotonic_s();
@@ -209,7 +213,7 @@ static bool write_result(Sweep *sweep, size_t cell, const CellResult *result, Er
         return false;
     sweep->out->store_s += clock_monotonic_s() - start;
     sweep->out->n_ended++;
-    if (config->on_cell) config->on_cell(config->context, cell, result);
+    if (config->on_cell) config->on_cell(config->context, cell, result, engine);
     return result->status != CELL_DONE || !result->message ||
            warn(sweep, cell, result->message, err);
 }
@@ -218,7 +222,8 @@ static bool write_result(Sweep *sweep, size_t cell, const CellResult *result, Er
 static bool write_end(Sweep *sweep, size_t cell, CellStatus status, const char *why, Err *err)
 {
     CellResult result = {.status = status, .message = why};
-    return write_result(sweep, cell, &result, err);
+    const Profile nothing = {0};
+    return write_result(sweep, cell, &result, &nothing, err);
 }
 
 /* Writes what the workers hand over until they are done. After a failed write it only empties the queue. */
@@ -227,7 +232,7 @@ static bool write_results(Sweep *sweep, Pool *pool, Err *err)
     bool ok = true;
     Ended *ended;
     while ((ended = next_ended(pool)) != NULL) {
-        if (ok) ok = write_result(sweep, ended->cell, &ended->result.cell, err);
+        if (ok) ok = write_result(sweep, ended->cell, &ended->result.cell, &ended->engine, err);
         if (!ok) atomic_store(&pool->stop, true);
         probe_result_free(&ended->result);
         free(ended);
@@ -502,8 +507,7 @@ static bool run_pending(Sweep *sweep, Err *err)
     double start = clock_monotonic_s();
     if (!enter_cells(sweep, err)) return false;
     sweep->out->store_alone_s += clock_monotonic_s() - start;
-    if (config->on_start)
-        config->on_start(config->context, sweep->pending, sweep->out->n_pending, config->n_jobs);
+    if (config->on_start) config->on_start(config->context, sweep->pending, sweep->out->n_pending);
     return end_unrunnable(sweep, &n, err) && run_models(sweep, n, err);
 }
 

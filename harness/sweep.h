@@ -37,9 +37,9 @@ typedef struct {
     /* False asks the sweep to stop; asked from several threads. */
     bool (*keep_going)(void *context);
     void *keep_going_context;
-    /* Told what will be run (indices of cells) and of each cell that ended; may be NULL. */
-    void (*on_start)(void *context, const size_t *pending, size_t n, int n_jobs);
-    void (*on_cell)(void *context, size_t cell, const CellResult *result);
+    /* Told what will be run (indices of cells, in the plan's order) and of each cell that ended, with its seconds in the engine's phases; may be NULL. */
+    void (*on_start)(void *context, const size_t *pending, size_t n);
+    void (*on_cell)(void *context, size_t cell, const CellResult *result, const Profile *engine);
     void *context;
 } SweepConfig;
 

@@ -18,8 +18,9 @@ typedef struct {
     int64_t *n_prefilled;
 } Counted;
 
-static void count_cell(void *context, size_t cell, const CellResult *result)
+static void count_cell(void *context, size_t cell, const CellResult *result, const Profile *engine)
 {
+    (void)engine;
     Counted *counted = context;
     assert_int_equal(result->status, CELL_DONE);
     counted->n_prefilled[cell] = result->n_prefilled;
@@ -115,6 +116,27 @@ static void test_cost_counts_every_pass_without_reuse(void **state)
     check_counts_of("perplexity:protocol=truncated,documents=3", "tokens=600", true, 0.0);
 }
 
+static void check_passes(const char *probe, bool no_reuse, int64_t want_first, int64_t want_next)
+{
+    Options options;
+    Plan *plan = walker_plan(&options, probe, "none", "tokens=600");
+    options.no_reuse = no_reuse;
+    assert_int_equal(plan_cost(plan, &plan->cells[0], NULL).n_passes, want_first);
+    assert_int_equal(plan_cost(plan, &plan->cells[1], &plan->cells[0]).n_passes, want_next);
+    walker_plan_free(plan, &options);
+}
+
+/* A trial and its control are a pass each; without reuse each token of their answers is one, and the text that is generated. */
+static void test_cost_counts_passes(void **state)
+{
+    (void)state;
+    check_passes("passkey:depths=3,trials=4,digits=3", false, 8, 8);
+    check_passes("passkey:depths=3,trials=4,digits=3", true, 4 * (2 * 4 + 1), 4 * (2 * 4 + 1));
+    check_passes("perplexity:protocol=truncated,documents=5", false, 5, 0);
+    check_passes("perplexity:protocol=truncated,documents=5", true, 5, 5);
+    check_passes("perplexity:k=64,windows=7", false, 7, 7);
+}
+
 /* Of a stretch that several timelines share out, each begins the text once. */
 static void test_cost_each_timeline_begins_a_text_once(void **state)
 {
@@ -182,17 +204,26 @@ static void test_cost_work_of_a_shape_is_counted_by_hand(void **state)
     Work work = cost_work(&config, &all);
     assert_close(work.n[PHASE_LINEAR], 3 * 10 * row, 1e-12, 0.0);
     assert_close(work.n[PHASE_HEAD], 2.0 * 10 * 8 * 100, 1e-12, 0.0);
-    assert_close(work.n[PHASE_ATTENTION], 3 * 4.0 * 8 * (50 + 10 * 144), 1e-12, 0.0);
+    assert_close(work.n[PHASE_ATTENTION], 3 * 4.0 * 8 * (50 + 10 * 48), 1e-12, 0.0);
     work = cost_work(&config, &none);
     assert_close(work.n[PHASE_LINEAR], 2 * 10 * row + 10 * keys, 1e-12, 0.0);
     assert_true(work.n[PHASE_HEAD] == 0.0);
+    /* each of two passes as 30 rows more of all layers, which attend as many keys as the others do */
+    ProbeCost twice = all;
+    twice.n_passes = 2;
+    work = cost_work(&config, &twice);
+    assert_close(work.n[PHASE_LINEAR], 3 * (10 + 60) * row, 1e-12, 0.0);
+    assert_close(work.n[PHASE_ATTENTION], 3 * 4.0 * 8 * (70 * 5 + 70 * 48), 1e-12, 0.0);
     const EngineSpeed speed = {
         {10.0, 20.0, 30.0, 40.0}
     };
     const Work known = {
         {1.0, 2.0, 3.0, 4.0}
     };
-    assert_close(cost_seconds(&known, &speed), 0.4, 1e-12, 0.0);
+    Profile times = cost_times(&known, &speed);
+    for (int phase = 0; phase < 4; phase++)
+        assert_close(times.s[phase], 0.1, 1e-12, 0.0);
+    assert_true(times.s[PHASE_TOKENIZER] == 0.0);
     assert_close(cost_flops(&known), 6.0, 1e-12, 0.0);
 }
 
@@ -227,9 +258,11 @@ static void test_cost_speed_is_measured_for_any_shape(void **state)
         config.rope.theta = 10000.0;
         config.rope.n_rot = config.head_dim;
         config.rope.n_ctx_orig = 1024;
-        EngineSpeed speed = cost_measure_speed(&config, kernel_path_best());
-        for (int phase = 0; phase <= PHASE_REST; phase++)
-            assert_true(isfinite(speed.per_s[phase]) && speed.per_s[phase] > 1e6);
+        for (int n_jobs = 1; n_jobs <= 3; n_jobs += 2) {
+            EngineSpeed speed = speed_measure(&config, kernel_path_best(), n_jobs, 1);
+            for (int phase = 0; phase <= PHASE_REST; phase++)
+                assert_true(isfinite(speed.per_s[phase]) && speed.per_s[phase] > 1e6);
+        }
     }
 }
 
@@ -239,6 +272,7 @@ int main(void)
         cmocka_unit_test(test_cost_counts_the_tokens_that_passkey_cells_compute),
         cmocka_unit_test(test_cost_counts_the_tokens_that_perplexity_cells_compute),
         cmocka_unit_test(test_cost_counts_every_pass_without_reuse),
+        cmocka_unit_test(test_cost_counts_passes),
         cmocka_unit_test(test_cost_each_timeline_begins_a_text_once),
         cmocka_unit_test(test_cost_units_cover_the_cells_in_order),
         cmocka_unit_test(test_cost_work_of_a_shape_is_counted_by_hand),

@@ -33,9 +33,9 @@ static bool keep_going(void *context)
     return atomic_fetch_add(&stop->n_calls, 1) < stop->last || stop->last == 0;
 }
 
-static void check_cell(void *context, size_t cell, const CellResult *result)
+static void check_cell(void *context, size_t cell, const CellResult *result, const Profile *engine)
 {
-    (void)context, (void)cell;
+    (void)context, (void)cell, (void)engine;
     assert_int_equal(result->status, CELL_DONE);
 }
 

@@ -143,9 +143,10 @@ static bool source_keeps_going(void *context)
     return source->stop_at_call == 0 || call < source->stop_at_call;
 }
 
-static void source_on_cell(void *context, size_t cell, const CellResult *result)
+static void source_on_cell(void *context, size_t cell, const CellResult *result,
+                           const Profile *engine)
 {
-    (void)cell, (void)result;
+    (void)cell, (void)result, (void)engine;
     Source *source = context;
     source->n_cells_told++;
 }

@@ -51,6 +51,7 @@ USES_fuzz_config := models base
 USES_test_version := harness reports datasets models base
 USES_test_gguf_config := models base
 USES_test_progress := harness datasets models reports base
+USES_test_eta := harness datasets models reports base
 USES_test_cost := harness datasets models reports base
 USES_test_nested := harness datasets models reports base
 USES_test_rope_methods := models base
