@@ -173,25 +173,32 @@ static void test_attention_survives_scores_below_any_sentinel(void **state)
 
 enum { WIDTH = 64, N_POSITIONS = 256 };
 
-/* Rows first … first+m-1 of one timeline, in heads of head_dim. */
-static void attend_rows(const KernelPath *path, int head_dim, int n_threads, int first, int m,
-                        const float *const qkv[3], float *out)
+/* How a timeline is attended to. */
+typedef struct {
+    const KernelPath *path;
+    int head_dim;
+    int n_threads;
+} Way;
+
+/* Rows first … first+m-1 of one timeline. */
+static void attend_rows(Way way, int first, int m, const float *const qkv[3], float *out)
 {
     static const RopeTable plain = {.n_query_variants = 1, .n_key_variants = 1};
-    AttentionShape shape = {WIDTH / head_dim, WIDTH / head_dim, head_dim, 6 * KERNEL_KEYS, 0};
+    AttentionShape shape = {WIDTH / way.head_dim, WIDTH / way.head_dim, way.head_dim,
+                            6 * KERNEL_KEYS, 0};
     float *keys = mem_zalloc(attention_key_floats(&shape), sizeof *keys);
     float *values = mem_zalloc(attention_value_floats(&shape), sizeof *values);
     float *scratch = mem_alloc(attention_scratch_floats(&shape, m), sizeof *scratch);
     attention_store_keys(&shape, qkv[1], 0, N_POSITIONS, keys);
     attention_store_values(&shape, qkv[2], 0, N_POSITIONS, values);
-    AttentionInput input = {.path = path,
+    AttentionInput input = {.path = way.path,
                             .rope = &plain,
                             .queries = {qkv[0] + (size_t)first * WIDTH},
                             .keys = {keys},
                             .values = values,
                             .first = first,
                             .m = m,
-                            .n_threads = n_threads};
+                            .n_threads = way.n_threads};
     attention_chunk(&shape, &input, scratch, out);
     free(keys);
     free(values);
@@ -207,16 +214,16 @@ static void check_independence(const KernelPath *path, int head_dim)
     for (int i = 0; i < 3; i++)
         qkv[i] = random_floats((uint32_t)(20 + i), (size_t)N_POSITIONS * WIDTH, 1.0);
     const float *const input[3] = {qkv[0], qkv[1], qkv[2]};
-    attend_rows(path, head_dim, 1, 128, 128, input, one);
-    attend_rows(path, head_dim, 2, 128, 128, input, two);
+    attend_rows((Way){path, head_dim, 1}, 128, 128, input, one);
+    attend_rows((Way){path, head_dim, 2}, 128, 128, input, two);
     assert_memory_equal(one, two, sizeof one);
-    attend_rows(path, head_dim, 1, 128 + 5, 9, input, two);
+    attend_rows((Way){path, head_dim, 1}, 128 + 5, 9, input, two);
     assert_memory_equal(one + (ptrdiff_t)5 * WIDTH, two, 9 * WIDTH * sizeof *one);
     for (int i = 0; i < WIDTH; i++) { /* change position 200 */
         qkv[1][200 * WIDTH + i] = 1e6F;
         qkv[2][200 * WIDTH + i] = -1e6F;
     }
-    attend_rows(path, head_dim, 1, 128, 128, input, two);
+    attend_rows((Way){path, head_dim, 1}, 128, 128, input, two);
     assert_memory_equal(one, two, (size_t)(200 - 128) * WIDTH * sizeof *one);
     assert_memory_not_equal(one, two, sizeof one);
     for (int i = 0; i < 3; i++)
@@ -245,11 +252,11 @@ static void check_nan(const KernelPath *path)
     for (int i = 0; i < 3; i++)
         qkv[i] = random_floats((uint32_t)(30 + i), (size_t)N_POSITIONS * WIDTH, 1.0);
     const float *const input[3] = {qkv[0], qkv[1], qkv[2]};
-    attend_rows(path, 16, 1, 128, 128, input, before);
+    attend_rows((Way){path, 16, 1}, 128, 128, input, before);
     for (int row = 0; row < 2; row++)
         for (int i = 0; i < WIDTH; i++)
             memcpy(&qkv[0][(140 + row) * WIDTH + i], &nans[row], sizeof nans[row]);
-    attend_rows(path, 16, 1, 128, 128, input, after);
+    attend_rows((Way){path, 16, 1}, 128, 128, input, after);
     for (int i = 0; i < 128 * WIDTH; i++) {
         bool is_nan_row = i / WIDTH == 140 - 128 || i / WIDTH == 141 - 128;
         assert_true(is_nan_row ? isnan(after[i]) : after[i] == before[i]);
