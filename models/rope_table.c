@@ -123,16 +123,34 @@ float rope_query_scale(const RopeTable *table, int64_t p)
     return (float)fmax(1.0, log((double)p + 1.0) / log(table->log_n_length));
 }
 
+static void rotate_halves(float *restrict a, float *restrict b, const float *restrict cos_row,
+                          const float *restrict sin_row, int n)
+{
+#pragma omp simd
+    for (int i = 0; i < n; i++) {
+        float rotated = a[i] * cos_row[i] - b[i] * sin_row[i];
+        b[i] = a[i] * sin_row[i] + b[i] * cos_row[i];
+        a[i] = rotated;
+    }
+}
+
+static void rotate_neighbours(float *restrict x, const float *restrict cos_row,
+                              const float *restrict sin_row, int n)
+{
+#pragma omp simd
+    for (int i = 0; i < n; i++) {
+        float a = x[2 * i];
+        float b = x[2 * i + 1];
+        x[2 * i] = a * cos_row[i] - b * sin_row[i];
+        x[2 * i + 1] = a * sin_row[i] + b * cos_row[i];
+    }
+}
+
 void rope_rotate(float *x, const float *cos_row, const float *sin_row, int n_pairs,
                  RopeLayout layout)
 {
-    int step = layout == ROPE_INTERLEAVED ? 2 : 1;
-    int partner = layout == ROPE_INTERLEAVED ? 1 : n_pairs;
-    for (int i = 0; i < n_pairs; i++) {
-        float *a = x + (ptrdiff_t)i * step;
-        float *b = a + partner;
-        float rotated = *a * cos_row[i] - *b * sin_row[i];
-        *b = *a * sin_row[i] + *b * cos_row[i];
-        *a = rotated;
-    }
+    if (layout == ROPE_INTERLEAVED)
+        rotate_neighbours(x, cos_row, sin_row, n_pairs);
+    else
+        rotate_halves(x, x + n_pairs, cos_row, sin_row, n_pairs);
 }
