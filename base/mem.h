@@ -27,8 +27,8 @@ void *mem_realloc(void *old, size_t n, size_t size);
 /* A copy of n bytes; never NULL. */
 void *mem_dup(const void *bytes, size_t n);
 
-/* n * size zero bytes on a 64-byte boundary, for a planned large block. `what` names it in the
- * message.
+/* n * size zero bytes on a 64-byte boundary, for a planned large block; from 2 MiB on, in huge pages where the system grants
+ * them, and up to a multiple of these. `what` names it in the message.
  * Errors: NOMEM. Free with free(). */
 void *mem_alloc_large(size_t n, size_t size, const char *what, Err *err) MUST_USE;
 
