@@ -65,13 +65,13 @@ void *mem_dup(const void *bytes, size_t n)
 void *mem_alloc_large(size_t n, size_t size, const char *what, Err *err)
 {
     size_t bytes;
-    if (!size_mul(n, size, &bytes) || !size_add(bytes, CACHE_LINE_BYTES, &bytes)) {
+    if (!size_mul(n, size, &bytes) || bytes > SIZE_MAX - HUGE_PAGE_BYTES) { /* to round up in */
         err_set(err, ERR_NOMEM, "%s: %zu x %zu bytes is more than an address can hold", what, n,
                 size);
         return NULL;
     }
     size_t unit = bytes < HUGE_PAGE_BYTES ? CACHE_LINE_BYTES : HUGE_PAGE_BYTES;
-    bytes = (bytes + unit - 1) / unit * unit;
+    bytes = bytes ? (bytes + unit - 1) / unit * unit : unit;
     void *p = aligned_alloc(unit, bytes);
     if (!p) {
         err_set(err, ERR_NOMEM, "out of memory: %s needs %.1f MB", what, (double)bytes / 1e6);

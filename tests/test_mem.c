@@ -47,12 +47,33 @@ static void test_large_blocks_are_aligned_and_zero(void **state)
     }
 }
 
+enum { HUGE_PAGE_BYTES = 2 << 20 };
+
+static void test_blocks_of_huge_pages_are_aligned_and_zero(void **state)
+{
+    (void)state;
+    Err err;
+    for (size_t n = HUGE_PAGE_BYTES - 1; n <= HUGE_PAGE_BYTES + 1; n++) {
+        unsigned char *p = mem_alloc_large(n, 1, "test", &err);
+        assert_non_null(p);
+        assert_int_equal((uintptr_t)p % 64, 0);
+        size_t n_set = 0;
+        for (size_t i = 0; i < n; i++)
+            n_set += p[i] != 0;
+        assert_int_equal(n_set, 0);
+        memset(p, 1, n);
+        free(p);
+    }
+}
+
 static void test_large_blocks_that_cannot_be_are_named(void **state)
 {
     (void)state;
     Err err;
     assert_err(mem_alloc_large(SIZE_MAX / 2, 3, "KV cache", &err), &err, ERR_NOMEM, "KV cache");
-    assert_err(mem_alloc_large(SIZE_MAX, 1, "scratch", &err), &err, ERR_NOMEM, "scratch");
+    for (size_t less = 0; less < HUGE_PAGE_BYTES; less += 63) /* up to whole pages, these wrap */
+        assert_err(mem_alloc_large(SIZE_MAX - less, 1, "scratch", &err), &err, ERR_NOMEM,
+                   "scratch");
 }
 
 static void test_available_memory_is_known_and_at_most_the_machines(void **state)
@@ -154,6 +175,7 @@ int main(void)
         cmocka_unit_test(test_sizes_are_computed_only_if_they_fit),
         cmocka_unit_test(test_allocations_of_nothing_are_still_pointers),
         cmocka_unit_test(test_large_blocks_are_aligned_and_zero),
+        cmocka_unit_test(test_blocks_of_huge_pages_are_aligned_and_zero),
         cmocka_unit_test(test_large_blocks_that_cannot_be_are_named),
         cmocka_unit_test(test_available_memory_is_known_and_at_most_the_machines),
         cmocka_unit_test(test_buf_grows_and_stays_terminated),
