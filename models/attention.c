@@ -198,7 +198,7 @@ static void scatter(const AttentionShape *shape, HeadScratch s, int kv_head, int
             float *to = out + (size_t)row * width + (size_t)(kv_head * group + g) * head_dim;
             float scale = 1.0F / s.sum[g * m + row];
             for (size_t i = 0; i < head_dim; i++)
-                to[i] = s.output[i] * scale;
+                to[i] = s.output[i] * scale + 0.0F; /* keys that only others see can turn -0 to 0 */
         }
 }
 

@@ -23,7 +23,7 @@ typedef struct {
 
 /* What is known of a row of logits. */
 typedef struct {
-    double log_sum_exp; /* not finite when a logit is not */
+    double log_sum_exp; /* not finite when a logit is NaN or +inf, or all are -inf */
     int32_t argmax;     /* the first of equals */
     int32_t
         rank; /* logits that come before the target's: greater ones, and equal ones of smaller id */
@@ -52,9 +52,9 @@ typedef struct {
     int m;
     int n_rows;    /* a multiple of KERNEL_GROUP */
     float *output; /* [n_rows, value_stride] Σ 2^(score - max) value, not divided by sum yet */
-    float *max;    /* [n_rows] the greatest score, or a greater one */
+    float *max;    /* [n_rows] the greatest score */
     float *sums;   /* [n_rows, KERNEL_LANES]: scratch */
-    float *sum;    /* [n_rows] Σ 2^(score - max) */
+    float *sum;    /* [n_rows] Σ 2^(score - max), NaN for scores that have no softmax */
     void *own;     /* the path's own while it runs: NULL */
 } AttendTask;
 

@@ -230,10 +230,31 @@ static void check_independence(const KernelPath *path, int head_dim)
         free(qkv[i]);
 }
 
+/* Of the sign of a zero, too: only key 0, whose value is 0, has a weight to speak of, the rest is below 0 and underflows; rows that
+ * see more stand beside the row, or do not. */
+static void check_signs_of_zero(const KernelPath *path)
+{
+    enum { HEAD_DIM = 16, ROW = 140 };
+    float qkv[3][N_POSITIONS * WIDTH];
+    float beside[8 * WIDTH];
+    float alone[WIDTH];
+    for (int i = 0; i < N_POSITIONS * WIDTH; i++) {
+        int row = i / WIDTH;
+        qkv[0][i] = 10.0F;
+        qkv[1][i] = row == 0 ? 10.0F : -10.0F;
+        qkv[2][i] = row == 0 ? 0.0F : row <= ROW ? -0.25F : 0.25F;
+    }
+    const float *const input[3] = {qkv[0], qkv[1], qkv[2]};
+    attend_rows((Way){path, HEAD_DIM, 1}, ROW, 8, input, beside);
+    attend_rows((Way){path, HEAD_DIM, 1}, ROW, 1, input, alone);
+    assert_memory_equal(beside, alone, sizeof alone);
+}
+
 static void check_independence_of_heads(const KernelPath *path)
 {
     check_independence(path, 16);
     check_independence(path, 8);
+    check_signs_of_zero(path);
 }
 
 static void test_a_rows_attention_depends_on_what_it_sees_alone(void **state)
@@ -271,6 +292,38 @@ static void test_a_query_that_is_nan_gives_nan(void **state)
     on_every_path(check_nan);
 }
 
+/* Keys are above 0 in every element, so a query that is -inf in one of each head scores -inf with all of them. */
+static void check_infinite(const KernelPath *path, float infinite)
+{
+    enum { ROW = 140, FIRST = 128, M = 128, HEAD_DIM = 16 };
+    float *qkv[3];
+    float out[M * WIDTH];
+    for (int i = 0; i < 3; i++)
+        qkv[i] = random_floats((uint32_t)(33 + i), (size_t)N_POSITIONS * WIDTH, 1.0);
+    for (int i = 0; i < N_POSITIONS * WIDTH; i++)
+        qkv[1][i] = fabsf(qkv[1][i]) + 0.1F;
+    for (int i = 0; i < WIDTH; i += HEAD_DIM)
+        qkv[0][ROW * WIDTH + i] = infinite;
+    const float *const input[3] = {qkv[0], qkv[1], qkv[2]};
+    attend_rows((Way){path, HEAD_DIM, 1}, FIRST, M, input, out);
+    for (int i = 0; i < M * WIDTH; i++)
+        assert_true(i / WIDTH == ROW - FIRST ? isnan(out[i]) : isfinite(out[i]));
+    for (int i = 0; i < 3; i++)
+        free(qkv[i]);
+}
+
+static void check_infinities(const KernelPath *path)
+{
+    check_infinite(path, INFINITY);
+    check_infinite(path, -INFINITY);
+}
+
+static void test_a_query_that_is_infinite_gives_nan(void **state)
+{
+    (void)state;
+    on_every_path(check_infinities);
+}
+
 /* Of nine rows of two heads, one in a run of four and the last one are not finite. */
 static void test_rows_that_are_not_finite_are_stored_as_zero(void **state)
 {
@@ -304,6 +357,7 @@ int main(void)
         cmocka_unit_test(test_attention_survives_scores_below_any_sentinel),
         cmocka_unit_test(test_a_rows_attention_depends_on_what_it_sees_alone),
         cmocka_unit_test(test_a_query_that_is_nan_gives_nan),
+        cmocka_unit_test(test_a_query_that_is_infinite_gives_nan),
         cmocka_unit_test(test_rows_that_are_not_finite_are_stored_as_zero),
     };
     return cmocka_run_group_tests(tests, engine_setup, NULL);
