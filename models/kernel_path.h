@@ -90,7 +90,7 @@ typedef struct {
      * Source: Shazeer 2020, arXiv 2002.05202, equation 6. */
     void (*swiglu)(float *gate, const float *up, size_t n);
 
-    /* x = e^x for every element, within 2 ulp over the float range; e^-87 below -87. For tests of the vector code. */
+    /* x = e^x for every element, within 2 ulp from -87 to 88; e^-87 below, e^88 above. For tests of the vector code. */
     void (*exp)(float *x, size_t n);
 
     /* Softmax attention, exact, in one pass over the keys, memory O(1): each row to the keys at positions 0 … its own (the last

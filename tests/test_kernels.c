@@ -26,9 +26,12 @@ static void check_exp(const KernelPath *path)
     path->exp(y, N);
     for (int i = 0; i < N; i++)
         assert_close((double)y[i], exp((double)x[i]), 2.4e-7, 0.0);
-    float edges[4] = {0.0F, -INFINITY, -200.0F, NAN};
-    path->exp(edges, 4);
-    assert_true(edges[0] == 1.0F && edges[1] < 1e-37F && edges[2] < 1e-37F && isnan(edges[3]));
+    float edges[8] = {0.0F, -INFINITY, -200.0F, -87.0F, NAN, 88.0F, 88.7F, INFINITY};
+    path->exp(edges, 8);
+    assert_true(edges[0] == 1.0F && edges[3] < 1e-37F && isnan(edges[4]));
+    assert_true(edges[1] == edges[3] && edges[2] == edges[3]);
+    assert_true(edges[6] == edges[5] && edges[7] == edges[5]);
+    assert_close((double)edges[5], exp(88.0), 2.4e-7, 0.0);
     free(x);
     free(y);
 }
