@@ -9,20 +9,47 @@
 #include "tests/engine_setup.h"
 #include "tests/kernel_fixture.h"
 
-/* Softmax attention by its definition: one query row, all scores, in double. keys, values: [position, n_kv_heads * head_dim], from
- * the head on. */
-static void brute_force_row(const AttentionShape *s, const float *q, const float *keys,
-                            const float *values, int64_t position, double *out)
+static const RopeTable plain = {.n_query_variants = 1, .n_key_variants = 1};
+
+/* A timeline of positions, in every variant of its rotation. */
+typedef struct {
+    const RopeTable *rope;
+    float *queries[ROPE_MAX_QUERY_VARIANTS]; /* [position, n_heads * head_dim] */
+    float *keys[ROPE_MAX_KEY_VARIANTS];      /* [position, n_kv_heads * head_dim] */
+    float *values;                           /* [position, n_kv_heads * head_dim] */
+} Timeline;
+
+/* The score of a query and a key of two positions, by the rules as rope.h words them. */
+static double brute_force_score(const AttentionShape *s, const Timeline *t, int head, int64_t p,
+                                int64_t j)
+{
+    int64_t span = t->rope->span;
+    int query = 0;
+    int key = 0;
+    if (t->rope->rule == ROPE_RULE_WINDOW && p - j >= span) query = key = 1;
+    if (t->rope->rule == ROPE_RULE_CHUNK && p / span != j / span)
+        query = p / span == j / span + 1 ? 1 : 2;
+    int kv_head = head / (s->n_heads / s->n_kv_heads);
+    const float *q = t->queries[query] + (p * s->n_heads + head) * s->head_dim;
+    const float *k = t->keys[key] + (j * s->n_kv_heads + kv_head) * s->head_dim;
+    double sum = 0.0;
+    for (int i = 0; i < s->head_dim; i++)
+        sum += (double)q[i] * (double)k[i];
+    return sum / sqrt(s->head_dim);
+}
+
+/* Softmax attention by its definition: one query row of a head, all scores, in double. */
+static void brute_force_row(const AttentionShape *s, const Timeline *t, int head, int64_t position,
+                            double *out)
 {
     double *score = mem_alloc((size_t)position + 1, sizeof *score);
     double top = -INFINITY;
     int64_t width = (int64_t)s->n_kv_heads * s->head_dim;
+    const float *values =
+        t->values + (ptrdiff_t)(head / (s->n_heads / s->n_kv_heads)) * s->head_dim;
     int64_t first = s->window > 0 && position >= s->window ? position - s->window + 1 : 0;
     for (int64_t j = first; j <= position; j++) {
-        double sum = 0.0;
-        for (int i = 0; i < s->head_dim; i++)
-            sum += (double)q[i] * (double)keys[j * width + i];
-        score[j] = sum / sqrt(s->head_dim);
+        score[j] = brute_force_score(s, t, head, position, j);
         top = fmax(top, score[j]);
     }
     double total = 0.0;
@@ -39,101 +66,137 @@ static void brute_force_row(const AttentionShape *s, const float *q, const float
     free(score);
 }
 
-/* Queries as the path sees them: those of bf16 are rounded after they are scaled. */
-static float *queries_seen(const KernelPath *path, const float *q, size_t n, int head_dim)
+/* Random floats, each moved by `offset`. */
+static float *moved_floats(uint32_t stream, size_t n, double scale, double offset)
 {
-    float *seen = mem_dup(q, n * sizeof *q);
-    float scale = (float)(M_LOG2E / sqrt(head_dim));
-    if (!is_bf16(path)) return seen;
-    for (size_t i = 0; i < n; i++)
-        seen[i] *= scale;
-    round_to_bf16(seen, n);
-    for (size_t i = 0; i < n; i++)
-        seen[i] /= scale;
-    return seen;
+    float *x = random_floats(stream, n, scale);
+    for (size_t i = 0; offset != 0.0 && i < n; i++)
+        x[i] += (float)offset;
+    return x;
 }
+
+/* n positions whose queries lie around `offset`, and whose keys around -offset. */
+static Timeline timeline_new(const AttentionShape *shape, const RopeTable *rope, int64_t n,
+                             double offset)
+{
+    Timeline t = {.rope = rope};
+    size_t n_q = (size_t)n * (size_t)shape->n_heads * (size_t)shape->head_dim;
+    size_t n_kv = (size_t)n * (size_t)shape->n_kv_heads * (size_t)shape->head_dim;
+    for (int i = 0; i < rope->n_query_variants; i++)
+        t.queries[i] = moved_floats((uint32_t)(40 + i), n_q, 2.0, offset);
+    for (int i = 0; i < rope->n_key_variants; i++)
+        t.keys[i] = moved_floats((uint32_t)(50 + i), n_kv, 2.0, -offset);
+    t.values = random_floats(12, n_kv, 1.0);
+    return t;
+}
+
+static void timeline_free(Timeline *t)
+{
+    for (int i = 0; i < ROPE_MAX_QUERY_VARIANTS; i++)
+        free(t->queries[i]);
+    for (int i = 0; i < ROPE_MAX_KEY_VARIANTS; i++)
+        free(t->keys[i]);
+    free(t->values);
+}
+
+/* Rounds what a path of bf16 rounds: queries after they are scaled. */
+static void timeline_round(const AttentionShape *shape, Timeline *t, int64_t n)
+{
+    size_t n_q = (size_t)n * (size_t)shape->n_heads * (size_t)shape->head_dim;
+    size_t n_kv = (size_t)n * (size_t)shape->n_kv_heads * (size_t)shape->head_dim;
+    float scale = (float)(M_LOG2E / sqrt(shape->head_dim));
+    for (int i = 0; i < t->rope->n_query_variants; i++) {
+        for (size_t j = 0; j < n_q; j++)
+            t->queries[i][j] *= scale;
+        round_to_bf16(t->queries[i], n_q);
+        for (size_t j = 0; j < n_q; j++)
+            t->queries[i][j] /= scale;
+    }
+    for (int i = 0; i < t->rope->n_key_variants; i++)
+        round_to_bf16(t->keys[i], n_kv);
+    round_to_bf16(t->values, n_kv);
+}
+
+/* What queries and keys are moved by, and how far a row may be off its definition. */
+typedef struct {
+    double offset;
+    double tolerance;
+} Scores;
+
+static const Scores common = {0.0, 3e-6};
 
 /* Runs a timeline of n positions in chunks of m rows and compares each row with brute force. In bf16 that has the rounded operands; what
  * is left are the softmax's weights, each off by up to 2^-9, on values up to 1. */
-static void check_attention(const KernelPath *path, AttentionShape shape, int64_t n, int m,
-                            double offset, double tolerance)
+static void check_rule(const KernelPath *path, const RopeTable *rope, AttentionShape shape,
+                       int64_t n, int m, Scores scores)
 {
-    static const RopeTable plain = {.n_query_variants = 1, .n_key_variants = 1};
-    size_t head_dim = (size_t)shape.head_dim;
-    size_t q_width = (size_t)shape.n_heads * head_dim;
-    size_t kv_width = (size_t)shape.n_kv_heads * head_dim;
-    float *q = random_floats(10, (size_t)n * q_width, 2.0);
-    float *k = random_floats(11, (size_t)n * kv_width, 2.0);
-    float *v = random_floats(12, (size_t)n * kv_width, 1.0);
-    for (size_t i = 0; offset != 0.0 && i < (size_t)n * q_width; i++)
-        q[i] += (float)offset;
-    for (size_t i = 0; offset != 0.0 && i < (size_t)n * kv_width; i++)
-        k[i] -= (float)offset;
-    float *q_seen = queries_seen(path, q, (size_t)n * q_width, shape.head_dim);
-    float *k_seen = mem_dup(k, (size_t)n * kv_width * sizeof *k);
-    float *v_seen = mem_dup(v, (size_t)n * kv_width * sizeof *v);
-    if (is_bf16(path)) {
-        round_to_bf16(k_seen, (size_t)n * kv_width);
-        round_to_bf16(v_seen, (size_t)n * kv_width);
-        tolerance += 0x1p-9;
-    }
-    float *keys = mem_alloc(attention_key_floats(&shape), sizeof *keys);
+    size_t q_width = (size_t)shape.n_heads * (size_t)shape.head_dim;
+    size_t kv_width = (size_t)shape.n_kv_heads * (size_t)shape.head_dim;
+    double tolerance = scores.tolerance + (is_bf16(path) ? 0x1p-9 : 0.0);
+    Timeline given = timeline_new(&shape, rope, n, scores.offset);
+    Timeline seen = timeline_new(&shape, rope, n, scores.offset);
+    if (is_bf16(path)) timeline_round(&shape, &seen, n);
+    float *keys[ROPE_MAX_KEY_VARIANTS] = {NULL};
+    for (int i = 0; i < rope->n_key_variants; i++)
+        keys[i] = mem_alloc(attention_key_floats(&shape), sizeof(float));
     float *values = mem_alloc(attention_value_floats(&shape), sizeof *values);
     float *scratch = mem_alloc(attention_scratch_floats(&shape, m), sizeof *scratch);
     float *got = mem_alloc((size_t)m * q_width, sizeof *got);
-    double *want = mem_alloc(head_dim, sizeof *want);
+    double *want = mem_alloc((size_t)shape.head_dim, sizeof *want);
     for (int64_t first = 0; first < n; first += m) {
         int rows = (int)min_i64(m, n - first);
         AttentionInput input = {.path = path,
-                                .rope = &plain,
-                                .queries = {q + (size_t)first * q_width},
-                                .keys = {keys},
+                                .rope = rope,
                                 .values = values,
                                 .first = first,
                                 .m = rows,
                                 .n_threads = 1};
-        assert_int_equal(
-            attention_store_keys(&shape, k + (size_t)first * kv_width, first, rows, keys), rows);
-        assert_int_equal(
-            attention_store_values(&shape, v + (size_t)first * kv_width, first, rows, values),
-            rows);
+        for (int i = 0; i < rope->n_query_variants; i++)
+            input.queries[i] = given.queries[i] + (size_t)first * q_width;
+        for (int i = 0; i < rope->n_key_variants; i++) {
+            const float *from = given.keys[i] + (size_t)first * kv_width;
+            assert_int_equal(attention_store_keys(&shape, from, first, rows, keys[i]), rows);
+            input.keys[i] = keys[i];
+        }
+        assert_int_equal(attention_store_values(&shape, given.values + (size_t)first * kv_width,
+                                                first, rows, values),
+                         rows);
         attention_chunk(&shape, &input, scratch, got);
         for (int row = 0; row < rows; row++) {
             for (int head = 0; head < shape.n_heads; head++) {
-                size_t at = (size_t)head * head_dim;
-                size_t kv = (size_t)(head / (shape.n_heads / shape.n_kv_heads)) * head_dim;
-                brute_force_row(&shape, q_seen + (size_t)(first + row) * q_width + at, k_seen + kv,
-                                v_seen + kv, first + row, want);
+                const float *out = got + (size_t)row * q_width + (ptrdiff_t)head * shape.head_dim;
+                brute_force_row(&shape, &seen, head, first + row, want);
                 for (int i = 0; i < shape.head_dim; i++)
-                    assert_close((double)got[(size_t)row * q_width + at + (size_t)i], want[i], 0.0,
-                                 tolerance);
+                    assert_close((double)out[i], want[i], 0.0, tolerance);
             }
         }
     }
-    free(q);
-    free(k);
-    free(v);
-    free(q_seen);
-    free(k_seen);
-    free(v_seen);
-    free(keys);
+    timeline_free(&given);
+    timeline_free(&seen);
+    for (int i = 0; i < rope->n_key_variants; i++)
+        free(keys[i]);
     free(values);
     free(scratch);
     free(got);
     free(want);
 }
 
+static void check_attention(const KernelPath *path, AttentionShape shape, int64_t n, int m)
+{
+    check_rule(path, &plain, shape, n, m, common);
+}
+
 /* Heads in groups, widths that fill vectors and that do not, chunks that end anywhere. */
 static void check_shapes(const KernelPath *path)
 {
-    check_attention(path, (AttentionShape){6, 2, 16, 384, 0}, 384, 128, 0.0, 3e-6);
-    check_attention(path, (AttentionShape){4, 4, 8, 384, 0}, 256, 128, 0.0, 3e-6);
-    check_attention(path, (AttentionShape){3, 1, 10, 288, 0}, 256, 100, 0.0, 3e-6);
-    check_attention(path, (AttentionShape){2, 2, 48, 336, 0}, 300, 77, 0.0, 3e-6);
-    check_attention(path, (AttentionShape){2, 1, 64, 336, 0}, 270, 256, 0.0, 3e-6);
-    check_attention(path, (AttentionShape){1, 1, 80, 336, 0}, 300, 256, 0.0, 3e-6);
-    check_attention(path, (AttentionShape){4, 2, 16, 384, 0}, 300, 1, 0.0, 3e-6);
-    check_attention(path, (AttentionShape){4, 2, 7, 384, 0}, 300, 1, 0.0, 3e-6);
+    check_attention(path, (AttentionShape){6, 2, 16, 384, 0}, 384, 128);
+    check_attention(path, (AttentionShape){4, 4, 8, 384, 0}, 256, 128);
+    check_attention(path, (AttentionShape){3, 1, 10, 288, 0}, 256, 100);
+    check_attention(path, (AttentionShape){2, 2, 48, 336, 0}, 300, 77);
+    check_attention(path, (AttentionShape){2, 1, 64, 336, 0}, 270, 256);
+    check_attention(path, (AttentionShape){1, 1, 80, 336, 0}, 300, 256);
+    check_attention(path, (AttentionShape){4, 2, 16, 384, 0}, 300, 1);
+    check_attention(path, (AttentionShape){4, 2, 7, 384, 0}, 300, 1);
 }
 
 static void test_attention_equals_brute_force(void **state)
@@ -147,9 +210,9 @@ static void check_windows(const KernelPath *path)
 {
     static const int64_t windows[] = {1, 5, 47, 48, 49, 200, 288, 289, 300, 1000};
     for (size_t i = 0; i < COUNT_OF(windows); i++) {
-        check_attention(path, (AttentionShape){4, 2, 16, 672, windows[i]}, 600, 128, 0.0, 3e-6);
-        check_attention(path, (AttentionShape){4, 2, 16, 384, windows[i]}, 300, 1, 0.0, 3e-6);
-        check_attention(path, (AttentionShape){4, 2, 8, 384, windows[i]}, 301, 77, 0.0, 3e-6);
+        check_attention(path, (AttentionShape){4, 2, 16, 672, windows[i]}, 600, 128);
+        check_attention(path, (AttentionShape){4, 2, 16, 384, windows[i]}, 300, 1);
+        check_attention(path, (AttentionShape){4, 2, 8, 384, windows[i]}, 301, 77);
     }
 }
 
@@ -159,10 +222,33 @@ static void test_attention_in_a_window_equals_brute_force(void **state)
     on_every_path(check_windows);
 }
 
+/* Spans within a group of rows, a panel and a block, and across them, with and without a window. */
+static void check_rules(const KernelPath *path)
+{
+    static const int64_t spans[] = {1, 7, 48, 50, 130, 300};
+    for (size_t i = 0; i < COUNT_OF(spans); i++) {
+        RopeTable by_window = {
+            .n_query_variants = 2, .n_key_variants = 2, .rule = ROPE_RULE_WINDOW, .span = spans[i]};
+        RopeTable by_chunk = {
+            .n_query_variants = 3, .n_key_variants = 1, .rule = ROPE_RULE_CHUNK, .span = spans[i]};
+        for (int64_t window = 0; window <= 200; window += 100) {
+            AttentionShape shape = {3, 1, 12, 384, window};
+            check_rule(path, &by_window, shape, 340, 77, common);
+            check_rule(path, &by_chunk, shape, 340, 77, common);
+        }
+    }
+}
+
+static void test_attention_by_distance_equals_brute_force(void **state)
+{
+    (void)state;
+    on_every_path(check_rules);
+}
+
 /* Every raw score near -2.5e5: a finite stand-in for -inf would win the maximum. */
 static void check_low_scores(const KernelPath *path)
 {
-    check_attention(path, (AttentionShape){2, 2, 16, 288, 0}, 256, 128, 250.0, 5e-2);
+    check_rule(path, &plain, (AttentionShape){2, 2, 16, 288, 0}, 256, 128, (Scores){250.0, 5e-2});
 }
 
 static void test_attention_survives_scores_below_any_sentinel(void **state)
@@ -183,7 +269,6 @@ typedef struct {
 /* Rows first … first+m-1 of one timeline. */
 static void attend_rows(Way way, int first, int m, const float *const qkv[3], float *out)
 {
-    static const RopeTable plain = {.n_query_variants = 1, .n_key_variants = 1};
     AttentionShape shape = {WIDTH / way.head_dim, WIDTH / way.head_dim, way.head_dim,
                             6 * KERNEL_KEYS, 0};
     float *keys = mem_zalloc(attention_key_floats(&shape), sizeof *keys);
@@ -354,6 +439,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_attention_equals_brute_force),
         cmocka_unit_test(test_attention_in_a_window_equals_brute_force),
+        cmocka_unit_test(test_attention_by_distance_equals_brute_force),
         cmocka_unit_test(test_attention_survives_scores_below_any_sentinel),
         cmocka_unit_test(test_a_rows_attention_depends_on_what_it_sees_alone),
         cmocka_unit_test(test_a_query_that_is_nan_gives_nan),
