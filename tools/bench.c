@@ -52,7 +52,7 @@ static const Case cases[] = {
     {0, 8192,  1.0},
 };
 
-enum { TORCH_MOST = 8192 }; /* longest case that PyTorch runs, too: it takes minutes beyond */
+enum { TORCH_MOST_GFLOP = 1000 }; /* of a case that PyTorch runs, too: beyond it takes minutes */
 
 static void fail(const Err *err)
 {
@@ -348,6 +348,13 @@ static double run_apart(const Case *c, const KernelPath *path, Others others)
     return rate;
 }
 
+static bool torch_can(const Case *c)
+{
+    ModelConfig config = config_of(&shapes[c->shape]);
+    Profile work = counted_gflop(&config, (double)c->n, (double)count_scored(c));
+    return work.s[PHASE_LINEAR] + work.s[PHASE_ATTENTION] + work.s[PHASE_HEAD] <= TORCH_MOST_GFLOP;
+}
+
 /* Tokens/s of the case by PyTorch, in f32 and on one thread, too; 0 and a line that says why where it cannot be measured. */
 static double torch_rate(const Case *c)
 {
@@ -385,8 +392,10 @@ static void bench_cases(void)
     bool with_torch = true;
     for (size_t i = 0; i < COUNT_OF(cases); i++) {
         Others others = {0};
-        if (with_torch && cases[i].n <= TORCH_MOST) others.torch = torch_rate(&cases[i]);
-        with_torch = with_torch && (others.torch > 0.0 || cases[i].n > TORCH_MOST);
+        if (with_torch && torch_can(&cases[i])) {
+            others.torch = torch_rate(&cases[i]);
+            with_torch = others.torch > 0.0;
+        }
         others.f32 = run_apart(&cases[i], f32, others);
         if (bf16) run_apart(&cases[i], bf16, others);
     }
