@@ -11,6 +11,7 @@
 #include "harness/units.h"
 #include "reports/store.h"
 #include "tests/engine_setup.h"
+#include "tests/store_fixture.h"
 #include "tests/walker_fixture.h"
 
 enum { N_DOCUMENTS = 3, LONGEST = 512, N_LENGTHS = 3 };
@@ -94,16 +95,6 @@ static char *numbers_of(Store *store)
     return buf_steal(&out);
 }
 
-static int64_t count(Store *store, const char *sql)
-{
-    sqlite3_stmt *stmt;
-    assert_int_equal(sqlite3_prepare_v2(store_sqlite(store), sql, -1, &stmt, NULL), SQLITE_OK);
-    assert_int_equal(sqlite3_step(stmt), SQLITE_ROW);
-    int64_t n = sqlite3_column_int64(stmt, 0);
-    sqlite3_finalize(stmt);
-    return n;
-}
-
 static char *numbers_without_reuse(void)
 {
     Options options;
@@ -114,7 +105,7 @@ static char *numbers_without_reuse(void)
     run(plan, store, 1, 0);
     char *numbers = numbers_of(store);
     /* two settings, each of them at each length */
-    assert_int_equal(count(store, "SELECT sum(n_prefilled) FROM cell"),
+    assert_int_equal(store_count(store, "SELECT sum(n_prefilled) FROM cell"),
                      2 * N_DOCUMENTS * (191 + 255 + 511));
     store_close(store);
     walker_plan_free(plan, &options);
@@ -133,10 +124,10 @@ static void test_documents_are_computed_once_for_all_lengths(void **state)
         char *got = numbers_of(store);
         assert_string_equal(got, want);
         free(got);
-        assert_int_equal(count(store,
-                               "SELECT sum(n_prefilled) FROM cell JOIN setting ON setting.key = "
+        assert_int_equal(
+            store_count(store, "SELECT sum(n_prefilled) FROM cell JOIN setting ON setting.key = "
                                "setting_key WHERE label = 'ntk:lambda=2'"),
-                         N_DOCUMENTS * (LONGEST - 1));
+            N_DOCUMENTS * (LONGEST - 1));
         store_close(store);
     }
     free(want);

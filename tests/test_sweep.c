@@ -1,7 +1,6 @@
 #include "tests/test_util.h"
 
 #include <math.h>
-#include <sqlite3.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
@@ -9,6 +8,7 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "reports/report.h"
+#include "tests/store_fixture.h"
 #include "tests/sweep_fixture.h"
 
 /* A source of fake models that can be told to fail. */
@@ -219,16 +219,6 @@ static char *csv_of(Store *store)
     return buf_steal(&out);
 }
 
-static int64_t count_rows(Store *store, const char *sql)
-{
-    sqlite3_stmt *stmt;
-    assert_int_equal(sqlite3_prepare_v2(store_sqlite(store), sql, -1, &stmt, NULL), SQLITE_OK);
-    assert_int_equal(sqlite3_step(stmt), SQLITE_ROW);
-    int64_t n = sqlite3_column_int64(stmt, 0);
-    sqlite3_finalize(stmt);
-    return n;
-}
-
 static void test_sweep_runs_every_cell_once_and_then_none(void **state)
 {
     (void)state;
@@ -259,11 +249,11 @@ static void test_sweep_stores_what_theory_says_once(void **state)
     Store *store = open_store(":memory:");
     for (int i = 0; i < 2; i++) {
         run(&small, &source, store, (SweepConfig){0});
-        assert_int_equal(count_rows(store, "SELECT count(*) FROM prediction"),
+        assert_int_equal(store_count(store, "SELECT count(*) FROM prediction"),
                          3 * 4 + 3 * 4 + 4 * 3 * 2);
-        assert_int_equal(count_rows(store, "SELECT count(*) FROM audit"), 3 + 3);
-        assert_int_equal(count_rows(store, "SELECT count(*) FROM audit WHERE verdict LIKE 'equi%'"
-                                           " AND residual < tolerance AND seed = 5"),
+        assert_int_equal(store_count(store, "SELECT count(*) FROM audit"), 3 + 3);
+        assert_int_equal(store_count(store, "SELECT count(*) FROM audit WHERE verdict LIKE 'equi%'"
+                                            " AND residual < tolerance AND seed = 5"),
                          6);
     }
     store_close(store);
@@ -344,7 +334,7 @@ static void test_sweep_fresh_runs_again_and_deletes_nothing(void **state)
     char *csv = csv_of(store);
     SweepOutcome outcome = run(&small, &source, store, (SweepConfig){.fresh = true});
     assert_int_equal(outcome.n_ended, SMALL_CELLS);
-    assert_int_equal(count_rows(store, "SELECT count(*) FROM cell"), 2 * SMALL_CELLS);
+    assert_int_equal(store_count(store, "SELECT count(*) FROM cell"), 2 * SMALL_CELLS);
     char *again = csv_of(store);
     assert_string_equal(csv, again);
     free(csv);
@@ -360,11 +350,12 @@ static void test_sweep_nan_at_one_setting_leaves_the_others_alone(void **state)
     SweepOutcome outcome = run(&small, &source, store, (SweepConfig){0});
     assert_int_equal(outcome.counts[CELL_NONFINITE], 9);
     assert_int_equal(outcome.counts[CELL_DONE], SMALL_CELLS - 9);
-    assert_int_equal(count_rows(store, "SELECT count(*) FROM cell WHERE status = 'nonfinite' AND "
-                                       "message LIKE '%position%'"),
+    assert_int_equal(store_count(store, "SELECT count(*) FROM cell WHERE status = 'nonfinite' AND "
+                                        "message LIKE '%position%'"),
                      9);
-    assert_int_equal(count_rows(store, "SELECT count(*) FROM metric JOIN cell ON cell.id = cell_id "
-                                       "WHERE status = 'nonfinite'"),
+    assert_int_equal(store_count(store,
+                                 "SELECT count(*) FROM metric JOIN cell ON cell.id = cell_id "
+                                 "WHERE status = 'nonfinite'"),
                      0);
     source.nan_lambda = 0.0;
     outcome = run(&small, &source, store, (SweepConfig){0});
@@ -380,9 +371,9 @@ static void test_sweep_failed_cells_do_not_stop_it_and_run_again(void **state)
     SweepOutcome outcome = run(&small, &source, store, (SweepConfig){.n_jobs = 2});
     assert_int_equal(outcome.counts[CELL_FAILED], 9);
     assert_int_equal(outcome.counts[CELL_DONE], SMALL_CELLS - 9);
-    assert_int_equal(count_rows(store,
-                                "SELECT count(*) FROM cell WHERE message = 'the fake was told "
-                                "to fail'"),
+    assert_int_equal(store_count(store,
+                                 "SELECT count(*) FROM cell WHERE message = 'the fake was told "
+                                 "to fail'"),
                      9);
     source.failing_lambda = 0.0;
     outcome = run(&small, &source, store, (SweepConfig){0});
@@ -399,13 +390,14 @@ static void test_sweep_cells_of_another_system_stand_marked_with_one_warning(voi
     SweepOutcome outcome = run(&small, &source, store, (SweepConfig){.n_jobs = 2});
     assert_int_equal(outcome.counts[CELL_DONE], SMALL_CELLS);
     assert_int_equal(source.n_warnings, 1);
-    assert_int_equal(count_rows(store, "SELECT count(*) FROM event WHERE level = 'warning' AND "
-                                       "text = 'fake: system b'"),
+    assert_int_equal(store_count(store, "SELECT count(*) FROM event WHERE level = 'warning' AND "
+                                        "text = 'fake: system b'"),
                      1);
-    assert_int_equal(count_rows(store, "SELECT count(*) FROM cell WHERE message IS NOT NULL"), 9);
-    assert_int_equal(count_rows(store, "SELECT count(*) FROM cell JOIN reply ON cell_id = id WHERE "
-                                       "system_fingerprint = iif(message IS NULL, 'a', 'b') AND "
-                                       "model = 'm' AND n >= 2"),
+    assert_int_equal(store_count(store, "SELECT count(*) FROM cell WHERE message IS NOT NULL"), 9);
+    assert_int_equal(store_count(store,
+                                 "SELECT count(*) FROM cell JOIN reply ON cell_id = id WHERE "
+                                 "system_fingerprint = iif(message IS NULL, 'a', 'b') AND "
+                                 "model = 'm' AND n >= 2"),
                      SMALL_CELLS);
     Err err = {0};
     Buf out = {0};
@@ -422,10 +414,11 @@ static void test_sweep_failed_cells_have_no_replies_of_earlier_cells(void **stat
     Source source = {.other_lambda = 4.0, .nan_lambda = 2.0};
     Store *store = open_store(":memory:");
     run(&small, &source, store, (SweepConfig){0});
-    assert_int_equal(count_rows(store, "SELECT count(*) FROM cell JOIN reply ON cell_id = id WHERE "
-                                       "status <> 'done'"),
+    assert_int_equal(store_count(store,
+                                 "SELECT count(*) FROM cell JOIN reply ON cell_id = id WHERE "
+                                 "status <> 'done'"),
                      0);
-    assert_int_equal(count_rows(store, "SELECT count(DISTINCT n) FROM reply"), 1);
+    assert_int_equal(store_count(store, "SELECT count(DISTINCT n) FROM reply"), 1);
     store_close(store);
 }
 
@@ -437,9 +430,9 @@ static void test_sweep_skips_lengths_that_do_not_fit_the_memory(void **state)
     SweepOutcome outcome = run(&small, &source, store, (SweepConfig){.n_jobs = 2});
     assert_int_equal(outcome.counts[CELL_SKIPPED_MEMORY], 12);
     assert_int_equal(outcome.counts[CELL_DONE], SMALL_CELLS - 12);
-    assert_int_equal(count_rows(store,
-                                "SELECT count(*) FROM cell WHERE n_ctx = 512 AND message LIKE "
-                                "'needs % GB, % GB are free; n_ctx 320 fits'"),
+    assert_int_equal(store_count(store,
+                                 "SELECT count(*) FROM cell WHERE n_ctx = 512 AND message LIKE "
+                                 "'needs % GB, % GB are free; n_ctx 320 fits'"),
                      12);
     source.roomy_n_ctx = 0;
     outcome = run(&small, &source, store, (SweepConfig){0});
@@ -458,7 +451,7 @@ static void test_sweep_model_that_does_not_fit_is_skipped_and_a_bad_one_is_an_er
     source.load_error = ERR_INPUT;
     assert_err(try_run(&small, &source, store, (SweepConfig){0}, &outcome, &err), &err, ERR_INPUT,
                "not to load");
-    assert_int_equal(count_rows(store, "SELECT count(*) FROM run WHERE status = 'failed'"), 1);
+    assert_int_equal(store_count(store, "SELECT count(*) FROM run WHERE status = 'failed'"), 1);
     store_close(store);
 }
 
@@ -471,7 +464,7 @@ static void test_sweep_cells_that_cannot_be_run_are_recorded_without_loading(voi
     SweepOutcome outcome = run(&ask, &source, store, (SweepConfig){0});
     assert_int_equal(outcome.counts[CELL_INVALID], 3);
     assert_int_equal(source.n_loads, 0);
-    assert_int_equal(count_rows(store, "SELECT count(*) FROM metric"), 0);
+    assert_int_equal(store_count(store, "SELECT count(*) FROM metric"), 0);
     store_close(store);
 }
 
@@ -486,14 +479,14 @@ static void test_sweep_full_disk_stops_with_earlier_cells_safe(void **state)
     FixtureAsk one = small;
     one.methods[1] = NULL;
     run(&one, &source, store, (SweepConfig){0});
-    int64_t n_pages = count_rows(store, "PRAGMA page_count");
+    int64_t n_pages = store_count(store, "PRAGMA page_count");
     char *limit = str_format("PRAGMA max_page_count = %lld", (long long)n_pages + 12);
-    count_rows(store, limit);
+    store_count(store, limit);
     assert_err(try_run(&small, &source, store, (SweepConfig){.n_jobs = 2}, &outcome, &err), &err,
                ERR_STORE, "full");
     store_close(store);
     store = open_store(path);
-    assert_true(count_rows(store, "SELECT count(*) FROM cell WHERE status = 'done'") >= 9);
+    assert_true(store_count(store, "SELECT count(*) FROM cell WHERE status = 'done'") >= 9);
     outcome = run(&small, &source, store, (SweepConfig){0});
     assert_int_equal(outcome.counts[CELL_DONE], SMALL_CELLS);
     store_close(store);
@@ -507,14 +500,14 @@ static void test_sweep_records_settings_with_their_angles(void **state)
     Source source = {0};
     Store *store = open_store(":memory:");
     run(&small, &source, store, (SweepConfig){0});
-    assert_int_equal(count_rows(store, "SELECT count(*) FROM setting"), 4);
+    assert_int_equal(store_count(store, "SELECT count(*) FROM setting"), 4);
     /* 16 pairs; auto-each has them for each of three lengths */
-    assert_int_equal(count_rows(store, "SELECT count(*) FROM setting_pair"), 3 * 16 + 3 * 16);
-    assert_int_equal(count_rows(store, "SELECT count(*) FROM setting_pair JOIN setting ON key = "
-                                       "setting_key WHERE label = 'none' AND theta_scaled <> "
-                                       "setting_pair.theta"),
+    assert_int_equal(store_count(store, "SELECT count(*) FROM setting_pair"), 3 * 16 + 3 * 16);
+    assert_int_equal(store_count(store, "SELECT count(*) FROM setting_pair JOIN setting ON key = "
+                                        "setting_key WHERE label = 'none' AND theta_scaled <> "
+                                        "setting_pair.theta"),
                      0);
-    assert_int_equal(count_rows(store, "SELECT count(*) FROM run_cell"), SMALL_CELLS);
+    assert_int_equal(store_count(store, "SELECT count(*) FROM run_cell"), SMALL_CELLS);
     store_close(store);
 }
 
